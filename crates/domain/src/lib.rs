@@ -1,0 +1,20 @@
+//! The vocabulary of Sluice, shared by server and browser: values, their bounds and their wording.
+//! Knows no I/O, no clock and no framework, and builds for wasm32.
+
+pub mod ids;
+pub mod increase;
+pub mod limits;
+pub mod names;
+pub mod range;
+pub mod refusal;
+pub mod roles;
+pub mod units;
+
+pub use ids::{AccountId, IncreaseId, KeyId, MemberId, ProviderId, WorkspaceId};
+pub use increase::IncreaseState;
+pub use limits::{LimitError, Limits, check_workspace_limit, parse_limit};
+pub use names::{ModelCode, NameError, ProviderName, WorkspaceName};
+pub use range::{Preset, RangeError, TimeRange};
+pub use refusal::{Cause, Scope, Window};
+pub use roles::{Action, Role, Standing};
+pub use units::{Metering, Rpm, Tpm, ceil60};
