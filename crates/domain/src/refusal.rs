@@ -64,6 +64,21 @@ words! {
     }
 }
 
+words! {
+    /// Whose error codes a key's OpenAI-compatible 429s carry.
+    ErrorDialect {
+        /// The provider's own, unless the key says otherwise.
+        DashScope = "dashscope",
+        /// OpenAI's, for clients that read `insufficient_quota` as final.
+        OpenAi = "openai",
+    }
+}
+
+impl ErrorDialect {
+    /// What a key has unless it was made with another.
+    pub const DEFAULT: Self = Self::DashScope;
+}
+
 impl Window {
     /// Its length in seconds.
     pub const fn seconds(self) -> u64 {

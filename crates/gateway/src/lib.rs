@@ -1,1 +1,11 @@
-//! To be written.
+//! The data plane: answers model calls from an immutable snapshot and a ledger of cells, forwards them byte for byte,
+//! and records them. Knows neither the store nor the console.
+
+mod base;
+mod headers;
+pub mod record;
+pub mod snapshot;
+
+pub use base::{BaseError, Credential};
+pub use record::{CallRecord, Caller, Lane, Outcome, Record, Records, Refused, StoppedRecord, Tokens};
+pub use snapshot::{Contents, KeyDigest, Snapshot};

@@ -1,0 +1,3 @@
+//! The headers that Sluice writes.
+
+pub(crate) mod policy;
