@@ -1,1 +1,19 @@
-//! To be written.
+//! The rules of the limits and nothing else: exact logs, admissions, settlements, refusals and their instants.
+//! Knows no network, no storage, no thread and no clock of its own; time comes from a [`Clock`] the process owns.
+//!
+//! A call asks its cell with [`CellHandle::admit`] and gets a [`Decision`]: a [`Permit`], which settles itself at what
+//! was counted when it is dropped, or a [`Denial`] with the exact instant of return.
+
+mod clock;
+mod decision;
+mod demand;
+mod handle;
+mod ledger;
+mod surge;
+
+pub use clock::{Clock, ManualClock, Micros};
+pub use decision::{Decision, Denial, Quota, Standing, Violation};
+pub use demand::{CellLimits, Demand, Learned, Reserved, Settlement};
+pub use handle::{CellHandle, CellKey, LiveUse, Permit, Use};
+pub use ledger::{Ledger, WorkspaceSlot};
+pub use surge::Surge;
