@@ -9,3 +9,5 @@ pub mod snapshot;
 pub use base::{BaseError, Credential};
 pub use record::{CallRecord, Caller, Lane, Outcome, Record, Records, Refused, StoppedRecord, Tokens};
 pub use snapshot::{Contents, KeyDigest, Snapshot};
+mod json;
+mod request;

@@ -1,0 +1,505 @@
+//! A validating scanner over one JSON text. It copies nothing and builds nothing: it moves over values, measures
+//! strings, and says where they lie. Knows JSON, not what any of it means.
+
+use std::{borrow::Cow, ops::Range};
+
+/// Levels of arrays and objects that are followed.
+pub(crate) const DEEPEST: u32 = 128;
+
+/// Why a text is not taken, with the offset of the first byte that cannot stand where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Syntax { at: usize },
+    Deep { at: usize },
+}
+
+/// A string as it lies in the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Text {
+    /// Between the quotes.
+    pub(crate) inner: Range<usize>,
+    pub(crate) escaped: bool,
+    /// Bytes after unescaping that are ASCII.
+    pub(crate) ascii: u64,
+    /// Bytes after unescaping that are not.
+    pub(crate) other: u64,
+}
+
+/// A position in a text.
+#[derive(Clone, Debug)]
+pub(crate) struct Scanner<'a> {
+    text: &'a [u8],
+    at: usize,
+    depth: u32,
+}
+
+/// What a value begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Object,
+    Array,
+    String,
+    Number,
+    True,
+    False,
+    Null,
+}
+
+type Result<T> = std::result::Result<T, Fault>;
+
+impl<'a> Scanner<'a> {
+    /// At the first value of `text`.
+    ///
+    /// # Errors
+    /// [`Fault::Syntax`] at the first byte that is not UTF-8.
+    pub(crate) fn over(text: &'a [u8]) -> Result<Self> {
+        match std::str::from_utf8(text) {
+            Ok(_) => Ok(Self { text, at: 0, depth: 0 }),
+            Err(error) => Err(Fault::Syntax { at: error.valid_up_to() }),
+        }
+    }
+
+    /// The offset reached.
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// The kind of the value that comes next; it is not passed.
+    pub(crate) fn peek(&mut self) -> Result<Kind> {
+        self.skip_space();
+        match self.text.get(self.at) {
+            Some(b'{') => Ok(Kind::Object),
+            Some(b'[') => Ok(Kind::Array),
+            Some(b'"') => Ok(Kind::String),
+            Some(b'-' | b'0'..=b'9') => Ok(Kind::Number),
+            Some(b't') => Ok(Kind::True),
+            Some(b'f') => Ok(Kind::False),
+            Some(b'n') => Ok(Kind::Null),
+            _ => self.fault(),
+        }
+    }
+
+    /// Passes a value and says where it lay.
+    pub(crate) fn skip(&mut self) -> Result<Range<usize>> {
+        let kind = self.peek()?;
+        let start = self.at;
+        match kind {
+            Kind::Object => self.object(|it, _| it.skip().map(drop))?,
+            Kind::Array => self.array(|it| it.skip().map(drop))?,
+            Kind::String => drop(self.string()?),
+            Kind::Number => drop(self.number()?),
+            Kind::True => self.word(b"true")?,
+            Kind::False => self.word(b"false")?,
+            Kind::Null => self.word(b"null")?,
+        }
+        Ok(start..self.at)
+    }
+
+    /// Passes an object; `each` passes one value and is told its key.
+    pub(crate) fn object(&mut self, mut each: impl FnMut(&mut Self, &Text) -> Result<()>) -> Result<()> {
+        self.open()?;
+        self.skip_space();
+        if self.text.get(self.at) != Some(&b'}') {
+            loop {
+                self.skip_space();
+                let key = self.string()?;
+                self.skip_space();
+                self.expect(b':')?;
+                each(self, &key)?;
+                self.skip_space();
+                match self.text.get(self.at) {
+                    Some(b',') => self.at += 1,
+                    Some(b'}') => break,
+                    _ => return self.fault(),
+                }
+            }
+        }
+        self.close();
+        Ok(())
+    }
+
+    /// Passes an array; `each` passes one value.
+    pub(crate) fn array(&mut self, mut each: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
+        self.open()?;
+        self.skip_space();
+        if self.text.get(self.at) != Some(&b']') {
+            loop {
+                each(self)?;
+                self.skip_space();
+                match self.text.get(self.at) {
+                    Some(b',') => self.at += 1,
+                    Some(b']') => break,
+                    _ => return self.fault(),
+                }
+            }
+        }
+        self.close();
+        Ok(())
+    }
+
+    /// Passes a string and measures it.
+    pub(crate) fn string(&mut self) -> Result<Text> {
+        self.expect(b'"')?;
+        let start = self.at;
+        // Bytes above 0x7f as they stand, bytes that belong to escapes, and what those stand for.
+        let (mut high, mut within_escapes, mut ascii_of_escapes, mut other_of_escapes) = (0, 0, 0, 0);
+        loop {
+            high += self.plain_run();
+            match self.text.get(self.at) {
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    let before = self.at;
+                    match self.escape()? {
+                        1 => ascii_of_escapes += 1,
+                        bytes => other_of_escapes += bytes,
+                    }
+                    within_escapes += (self.at - before) as u64;
+                }
+                _ => return self.fault(),
+            }
+        }
+        let inner = start..self.at;
+        self.at += 1;
+        Ok(Text {
+            escaped: within_escapes > 0,
+            ascii: inner.len() as u64 - high - within_escapes + ascii_of_escapes,
+            other: high + other_of_escapes,
+            inner,
+        })
+    }
+
+    /// Passes a number and says where it lay.
+    pub(crate) fn number(&mut self) -> Result<Range<usize>> {
+        let start = self.at;
+        if self.text.get(self.at) == Some(&b'-') {
+            self.at += 1;
+        }
+        match self.text.get(self.at) {
+            Some(b'0') => self.at += 1,
+            Some(b'1'..=b'9') => self.digits(),
+            _ => return self.fault(),
+        }
+        if self.text.get(self.at) == Some(&b'.') {
+            self.at += 1;
+            self.some_digits()?;
+        }
+        if let Some(b'e' | b'E') = self.text.get(self.at) {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.text.get(self.at) {
+                self.at += 1;
+            }
+            self.some_digits()?;
+        }
+        Ok(start..self.at)
+    }
+
+    /// Nothing but white space may follow.
+    pub(crate) fn end(&mut self) -> Result<()> {
+        self.skip_space();
+        if self.at == self.text.len() { Ok(()) } else { self.fault() }
+    }
+
+    /// The bytes of a range that a scanner gave.
+    pub(crate) fn slice(&self, range: Range<usize>) -> &'a [u8] {
+        &self.text[range]
+    }
+
+    /// The string as it reads, unescaped where it must be. A lone surrogate reads as U+FFFD.
+    pub(crate) fn read(&self, text: &Text) -> Cow<'a, str> {
+        let inner = &self.text[text.inner.clone()];
+        if text.escaped {
+            Cow::Owned(unescape(inner))
+        } else {
+            Cow::Borrowed(std::str::from_utf8(inner).expect("the whole text was found to be UTF-8"))
+        }
+    }
+
+    fn fault<T>(&self) -> Result<T> {
+        Err(Fault::Syntax { at: self.at })
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<()> {
+        if self.text.get(self.at) == Some(&byte) {
+            self.at += 1;
+            Ok(())
+        } else {
+            self.fault()
+        }
+    }
+
+    fn word(&mut self, word: &[u8]) -> Result<()> {
+        for byte in word {
+            self.expect(*byte)?;
+        }
+        Ok(())
+    }
+
+    fn open(&mut self) -> Result<()> {
+        if self.depth == DEEPEST {
+            return Err(Fault::Deep { at: self.at });
+        }
+        self.depth += 1;
+        self.at += 1;
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        self.depth -= 1;
+        self.at += 1;
+    }
+
+    fn skip_space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.text.get(self.at) {
+            self.at += 1;
+        }
+    }
+
+    fn digits(&mut self) {
+        while self.text.get(self.at).is_some_and(u8::is_ascii_digit) {
+            self.at += 1;
+        }
+    }
+
+    fn some_digits(&mut self) -> Result<()> {
+        let before = self.at;
+        self.digits();
+        if self.at == before { self.fault() } else { Ok(()) }
+    }
+
+    /// Moves to the next quote, backslash or control character; returns the bytes above 0x7f on the way.
+    fn plain_run(&mut self) -> u64 {
+        const ONES: u64 = 0x0101_0101_0101_0101;
+        const HIGHS: u64 = 0x8080_8080_8080_8080;
+        let mut high = 0;
+        while let Some(word) = self.text.get(self.at..).and_then(|it| it.first_chunk::<8>()) {
+            let word = u64::from_le_bytes(*word);
+            let is = |byte: u8| {
+                let differs = word ^ (ONES * u64::from(byte));
+                differs.wrapping_sub(ONES) & !differs
+            };
+            let control = word.wrapping_sub(ONES * 0x20) & !word;
+            let stops = (is(b'"') | is(b'\\') | control) & HIGHS;
+            if stops != 0 {
+                // The lowest mark is exact; those above it may be borrows.
+                let bytes = stops.trailing_zeros() / 8;
+                let before = word & HIGHS & ((1_u64 << (8 * bytes)) - 1);
+                self.at += bytes as usize;
+                return high + u64::from(before.count_ones());
+            }
+            high += u64::from((word & HIGHS).count_ones());
+            self.at += 8;
+        }
+        while let Some(byte) = self.text.get(self.at) {
+            if *byte == b'"' || *byte == b'\\' || *byte < 0x20 {
+                break;
+            }
+            high += u64::from(*byte >> 7);
+            self.at += 1;
+        }
+        high
+    }
+
+    /// Passes one escape; returns how many bytes of UTF-8 it stands for.
+    fn escape(&mut self) -> Result<u64> {
+        self.at += 1;
+        match self.text.get(self.at) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
+                self.at += 1;
+                Ok(1)
+            }
+            Some(b'u') => {
+                self.at += 1;
+                let unit = self.hex4()?;
+                if is_leading(unit) && self.text.get(self.at..self.at + 2) == Some(br"\u") {
+                    let before = self.at;
+                    self.at += 2;
+                    if is_trailing(self.hex4()?) {
+                        return Ok(4);
+                    }
+                    self.at = before;
+                }
+                Ok(match unit {
+                    0..0x80 => 1,
+                    0x80..0x800 => 2,
+                    _ => 3,
+                })
+            }
+            _ => self.fault(),
+        }
+    }
+
+    fn hex4(&mut self) -> Result<u32> {
+        let mut unit = 0;
+        for _ in 0..4 {
+            let Some(digit) = self.text.get(self.at).and_then(|it| char::from(*it).to_digit(16)) else {
+                return self.fault();
+            };
+            unit = unit * 16 + digit;
+            self.at += 1;
+        }
+        Ok(unit)
+    }
+}
+
+const fn is_leading(unit: u32) -> bool {
+    matches!(unit, 0xd800..0xdc00)
+}
+
+const fn is_trailing(unit: u32) -> bool {
+    matches!(unit, 0xdc00..0xe000)
+}
+
+/// Unescapes the inside of a string that a scanner has passed.
+fn unescape(inner: &[u8]) -> String {
+    let mut units: Vec<u8> = Vec::with_capacity(inner.len());
+    let mut at = 0;
+    let hex = |at: usize| -> Option<u32> {
+        let digits = std::str::from_utf8(inner.get(at..at + 4)?).ok()?;
+        u32::from_str_radix(digits, 16).ok()
+    };
+    while let Some(byte) = inner.get(at) {
+        at += 1;
+        if *byte != b'\\' {
+            units.push(*byte);
+            continue;
+        }
+        let Some(escape) = inner.get(at) else { break };
+        at += 1;
+        let character = match escape {
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                let mut unit = hex(at).unwrap_or(0xfffd);
+                at += 4;
+                if is_leading(unit) && inner.get(at..at + 2) == Some(br"\u") {
+                    if let Some(trailing) = hex(at + 2).filter(|it| is_trailing(*it)) {
+                        unit = 0x1_0000 + ((unit - 0xd800) << 10) + (trailing - 0xdc00);
+                        at += 6;
+                    }
+                }
+                char::from_u32(unit).unwrap_or('\u{fffd}')
+            }
+            plain => char::from(*plain),
+        };
+        units.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+    }
+    String::from_utf8(units).expect("UTF-8 with characters put in between is UTF-8")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn check(text: &[u8]) -> std::result::Result<(), Fault> {
+        let mut scanner = Scanner::over(text)?;
+        scanner.skip()?;
+        scanner.end()
+    }
+
+    fn fault_at(text: &str) -> usize {
+        match check(text.as_bytes()) {
+            Err(Fault::Syntax { at }) => at,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_fault_is_where_the_text_goes_wrong() {
+        assert_eq!(fault_at(""), 0);
+        assert_eq!(fault_at("  "), 2);
+        assert_eq!(fault_at(r#"{"model":"qwen", }"#), 17);
+        assert_eq!(fault_at(r#"{"a":01}"#), 6);
+        assert_eq!(fault_at(r#"{"a":1.}"#), 7);
+        assert_eq!(fault_at(r#"{"a":tru"#), 8);
+        assert_eq!(fault_at("[1] x"), 4);
+        assert_eq!(fault_at("\"a\nb\""), 2);
+        assert_eq!(fault_at(r#""\x""#), 2);
+        assert_eq!(fault_at(r#""\u12g4""#), 5);
+        assert_eq!(fault_at("[1,]"), 3);
+        assert_eq!(fault_at("{'a':1}"), 1);
+        assert_eq!(fault_at("nan"), 1);
+        assert_eq!(check(b"\"\xff\""), Err(Fault::Syntax { at: 1 }));
+    }
+
+    #[test]
+    fn nesting_is_followed_to_its_limit_and_no_further() {
+        let nested = |levels: usize| [vec![b'['; levels], vec![b']'; levels]].concat();
+        assert_eq!(check(&nested(128)), Ok(()));
+        assert_eq!(check(&nested(129)), Err(Fault::Deep { at: 128 }));
+        assert_eq!(check(&vec![b'['; 10_000_000]), Err(Fault::Deep { at: 128 }));
+    }
+
+    #[test]
+    fn bytes_are_counted_after_unescaping() {
+        for (text, ascii, other) in [
+            (r#""""#, 0, 0),
+            (r#""Who are you?""#, 12, 0),
+            (r#""\u4e2d""#, 0, 3),
+            (r#""中""#, 0, 3),
+            (r#""\u0041\u00e9\n""#, 2, 2),
+            (r#""\ud83d\ude00 and 😀""#, 5, 8),
+            (r#""\ud83d alone""#, 6, 3),
+            (r#""\ud83d\u0041""#, 1, 3),
+        ] {
+            let mut scanner = Scanner::over(text.as_bytes()).unwrap();
+            let found = scanner.string().unwrap();
+            assert_eq!((found.ascii, found.other), (ascii, other), "{text}");
+        }
+    }
+
+    fn json() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            any::<f64>().prop_map(Into::into),
+            any::<String>().prop_map(Into::into),
+            "[ -~é中😀\"\\\\]{0,40}".prop_map(Into::into),
+        ];
+        leaf.prop_recursive(5, 64, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Into::into),
+                prop::collection::vec((any::<String>(), inner), 0..6)
+                    .prop_map(|fields| serde_json::Value::Object(fields.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn valid_is_what_serde_json_takes(value in json(), pretty: bool, at: prop::sample::Index, byte: u8, edit in 0..4) {
+            let mut text = if pretty { serde_json::to_vec_pretty(&value) } else { serde_json::to_vec(&value) }.unwrap();
+            prop_assert_eq!(check(&text), Ok(()));
+            let at = at.index(text.len());
+            match edit {
+                0 => text[at] = byte,
+                1 => drop(text.remove(at)),
+                2 => text.insert(at, byte),
+                _ => text.truncate(at),
+            }
+            let valid = std::str::from_utf8(&text).is_ok() && serde_json::from_slice::<serde::de::IgnoredAny>(&text).is_ok();
+            prop_assert_eq!(check(&text).is_ok(), valid, "{}", String::from_utf8_lossy(&text));
+        }
+
+        #[test]
+        fn strings_read_as_serde_json_reads_them(plain: String, ascii: bool) {
+            let mut text = serde_json::to_string(&plain).unwrap();
+            if ascii {
+                let escape = |c: char| {
+                    let units = |c: char| c.encode_utf16(&mut [0; 2]).iter().map(|it| format!("\\u{it:04x}")).collect();
+                    if c.is_ascii() { String::from(c) } else { units(c) }
+                };
+                text = text.chars().map(escape).collect();
+            }
+            let mut scanner = Scanner::over(text.as_bytes()).unwrap();
+            let found = scanner.string().unwrap();
+            prop_assert_eq!(scanner.read(&found), plain.as_str());
+            prop_assert_eq!(found.ascii, plain.bytes().filter(u8::is_ascii).count() as u64);
+            prop_assert_eq!(found.ascii + found.other, plain.len() as u64);
+        }
+    }
+}
