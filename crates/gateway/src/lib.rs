@@ -2,12 +2,15 @@
 //! and records them. Knows neither the store nor the console.
 
 mod base;
+mod dialect;
 mod headers;
+mod json;
 pub mod record;
+mod refusal;
+mod request;
+mod route;
 pub mod snapshot;
 
 pub use base::{BaseError, Credential};
 pub use record::{CallRecord, Caller, Lane, Outcome, Record, Records, Refused, StoppedRecord, Tokens};
 pub use snapshot::{Contents, KeyDigest, Snapshot};
-mod json;
-mod request;
