@@ -1,1 +1,27 @@
-//! To be written.
+//! The only SQL of Sluice, for SQLite and PostgreSQL alike. Knows rows and transactions; decides nothing.
+//!
+//! Every statement is one named text that runs on both engines; reads are methods of [`Conn`], writes of [`Tx`].
+
+#[macro_use]
+mod sql;
+
+pub mod account;
+pub mod api_key;
+pub mod audit;
+pub mod call_log;
+mod connect;
+mod error;
+pub mod increase;
+pub mod member;
+pub mod model;
+pub mod provider;
+pub mod rollup;
+pub mod session;
+pub mod workspace;
+
+pub use connect::{Conn, Store, Tx};
+pub use error::StoreError;
+pub use sql::{STATEMENTS, Statement};
+
+/// What every function of this crate answers with.
+pub type Result<T> = std::result::Result<T, StoreError>;

@@ -1,0 +1,263 @@
+//! The call log: one row a call, without prompts, in one table a day that is emptied whole.
+
+use std::collections::BTreeMap;
+
+use sqlx::FromRow;
+
+use crate::{Conn, Result, Store, Tx};
+
+/// Days that tables exist for; a day's rows are in table `day mod 16`.
+pub const SLOTS: i64 = 16;
+
+/// The longest time for which the log can be kept, in days: a table must be empty before its turn comes again.
+pub const MAX_DAYS: i64 = SLOTS - 2;
+
+const DAY_MS: i64 = 86_400_000;
+
+macro_rules! slots {
+    ($($suffix:literal $insert:ident $recent:ident $notable:ident $empty:ident;)*) => {
+        statements! {
+            $(
+                $insert = concat!("insert into call_log_", $suffix, " (account_id, at_ms, id, workspace_id, key_id,
+                        model_code, lane, outcome, status, cause, scope, window_s, explanation, tokens_prompt,
+                        tokens_output, tokens_total, estimated, streamed, latency_us, ttft_us, upstream_id, notable)
+                    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
+                        $21, $22)
+                    on conflict (account_id, at_ms, id) do nothing");
+                $recent = concat!("select account_id, at_ms, id, workspace_id, key_id, model_code, lane, outcome, status,
+                        cause, scope, window_s, explanation, tokens_prompt, tokens_output, tokens_total, estimated,
+                        streamed, latency_us, ttft_us, upstream_id, notable
+                    from call_log_", $suffix, "
+                    where account_id = $1 and at_ms >= $2 and (at_ms < $3 or (at_ms = $3 and id < $4))
+                        and ($5 = '' or workspace_id = $5) and ($6 = '' or model_code = $6)
+                    order by at_ms desc, id desc
+                    limit $7");
+                $notable = concat!("select account_id, at_ms, id, workspace_id, key_id, model_code, lane, outcome, status,
+                        cause, scope, window_s, explanation, tokens_prompt, tokens_output, tokens_total, estimated,
+                        streamed, latency_us, ttft_us, upstream_id, notable
+                    from call_log_", $suffix, "
+                    where notable and account_id = $1 and at_ms >= $2 and (at_ms < $3 or (at_ms = $3 and id < $4))
+                        and ($5 = '' or workspace_id = $5) and ($6 = '' or model_code = $6)
+                    order by at_ms desc, id desc
+                    limit $7");
+                // Without a condition SQLite drops the table's pages instead of visiting rows.
+                $empty = concat!("delete from call_log_", $suffix);
+            )*
+            SLOTS_IN_USE = "select slot, day from call_log_slot order by day desc";
+            TAKE_SLOT = "insert into call_log_slot (slot, day)
+                values ($1, $2)
+                on conflict (slot) do update set day = excluded.day";
+            FREE_SLOT = "delete from call_log_slot where slot = $1";
+        }
+        const INSERT: [&str; 16] = [$($insert),*];
+        const RECENT: [&str; 16] = [$($recent),*];
+        const NOTABLE: [&str; 16] = [$($notable),*];
+        const EMPTY: [&str; 16] = [$($empty),*];
+    };
+}
+
+slots! {
+    "00" INSERT_00 RECENT_00 NOTABLE_00 EMPTY_00;
+    "01" INSERT_01 RECENT_01 NOTABLE_01 EMPTY_01;
+    "02" INSERT_02 RECENT_02 NOTABLE_02 EMPTY_02;
+    "03" INSERT_03 RECENT_03 NOTABLE_03 EMPTY_03;
+    "04" INSERT_04 RECENT_04 NOTABLE_04 EMPTY_04;
+    "05" INSERT_05 RECENT_05 NOTABLE_05 EMPTY_05;
+    "06" INSERT_06 RECENT_06 NOTABLE_06 EMPTY_06;
+    "07" INSERT_07 RECENT_07 NOTABLE_07 EMPTY_07;
+    "08" INSERT_08 RECENT_08 NOTABLE_08 EMPTY_08;
+    "09" INSERT_09 RECENT_09 NOTABLE_09 EMPTY_09;
+    "10" INSERT_10 RECENT_10 NOTABLE_10 EMPTY_10;
+    "11" INSERT_11 RECENT_11 NOTABLE_11 EMPTY_11;
+    "12" INSERT_12 RECENT_12 NOTABLE_12 EMPTY_12;
+    "13" INSERT_13 RECENT_13 NOTABLE_13 EMPTY_13;
+    "14" INSERT_14 RECENT_14 NOTABLE_14 EMPTY_14;
+    "15" INSERT_15 RECENT_15 NOTABLE_15 EMPTY_15;
+}
+
+/// One call.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct CallRow {
+    /// Whose.
+    pub account_id: String,
+    /// When it was admitted or refused.
+    pub at_ms: i64,
+    /// The call's id, as its client got it.
+    pub id: String,
+    /// The workspace it counted for.
+    pub workspace_id: String,
+    /// The key it came with.
+    pub key_id: String,
+    /// The model it called.
+    pub model_code: String,
+    /// `limited` or `batch`.
+    pub lane: String,
+    /// How it ended, in a word.
+    pub outcome: String,
+    /// The status its client got.
+    pub status: i64,
+    /// Of a refusal: `requests`, `tokens` or `surge`.
+    pub cause: Option<String>,
+    /// Of a refusal: `account` or `workspace`.
+    pub scope: Option<String>,
+    /// Of a refusal: 60 or 1.
+    pub window_s: Option<i64>,
+    /// Of a refusal or failure: the sentence its client got.
+    pub explanation: Option<String>,
+    /// Prompt tokens.
+    pub tokens_prompt: i64,
+    /// Output tokens.
+    pub tokens_output: i64,
+    /// Tokens in all.
+    pub tokens_total: i64,
+    /// Whether the provider told no count.
+    pub estimated: bool,
+    /// Whether it was a stream.
+    pub streamed: bool,
+    /// From arrival to the end, in µs; `None` if it was not answered to the end.
+    pub latency_us: Option<i64>,
+    /// To the first content, in µs; `None` without a stream.
+    pub ttft_us: Option<i64>,
+    /// The provider's id of it.
+    pub upstream_id: Option<String>,
+    /// Refused or failed: what people look for.
+    pub notable: bool,
+}
+
+/// Which calls to read from the log.
+#[derive(Clone, Copy, Debug)]
+pub struct CallQuery<'a> {
+    /// Only this workspace's; empty for any.
+    pub workspace: &'a str,
+    /// Only this model's; empty for any.
+    pub model: &'a str,
+    /// Only refused and failed ones.
+    pub notable: bool,
+    /// Not before this instant.
+    pub from_ms: i64,
+    /// Before this instant and id: where the last page ended.
+    pub before: (i64, &'a str),
+    /// At most so many.
+    pub limit: i64,
+}
+
+fn slot_of(day: i64) -> usize {
+    usize::try_from(day.rem_euclid(SLOTS)).unwrap_or(0)
+}
+
+impl Conn {
+    /// A page of an account's calls, the newest first.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn calls(&mut self, account: &str, query: CallQuery<'_>) -> Result<Vec<CallRow>> {
+        let mut found = Vec::new();
+        for (slot, day) in all!(self, (i64, i64), SLOTS_IN_USE)? {
+            let left = query.limit - i64::try_from(found.len()).unwrap_or(i64::MAX);
+            if left <= 0 || (day + 1) * DAY_MS <= query.from_ms {
+                break;
+            }
+            if day * DAY_MS > query.before.0 {
+                continue;
+            }
+            let slot = slot_of(slot);
+            let sql = if query.notable { NOTABLE[slot] } else { RECENT[slot] };
+            let (before_ms, before_id) = query.before;
+            found.extend(all!(
+                self,
+                CallRow,
+                sql,
+                account,
+                query.from_ms,
+                before_ms,
+                before_id,
+                query.workspace,
+                query.model,
+                left
+            )?);
+        }
+        Ok(found)
+    }
+}
+
+impl Tx {
+    /// Appends calls; one that is there already stays as it is.
+    pub(crate) async fn log_calls(&mut self, rows: &[CallRow]) -> Result<()> {
+        let mut taken = BTreeMap::new();
+        for row in rows {
+            let day = row.at_ms.div_euclid(DAY_MS);
+            let free = match taken.get(&day) {
+                Some(&free) => free,
+                None => self.take_slot(day).await?,
+            };
+            taken.insert(day, free);
+            if free {
+                self.log_call(row, slot_of(day)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn log_call(&mut self, row: &CallRow, slot: usize) -> Result<()> {
+        run!(
+            self,
+            INSERT[slot],
+            &row.account_id,
+            row.at_ms,
+            &row.id,
+            &row.workspace_id,
+            &row.key_id,
+            &row.model_code,
+            &row.lane,
+            &row.outcome,
+            row.status,
+            row.cause.as_deref(),
+            row.scope.as_deref(),
+            row.window_s,
+            row.explanation.as_deref(),
+            row.tokens_prompt,
+            row.tokens_output,
+            row.tokens_total,
+            row.estimated,
+            row.streamed,
+            row.latency_us,
+            row.ttft_us,
+            row.upstream_id.as_deref(),
+            row.notable,
+        )?;
+        Ok(())
+    }
+
+    /// Makes sure that the day's table holds this day's rows; `false` for a day so old that its table has another's.
+    async fn take_slot(&mut self, day: i64) -> Result<bool> {
+        let slot = day.rem_euclid(SLOTS);
+        let held = all!(self, (i64, i64), SLOTS_IN_USE)?.into_iter().find(|it| it.0 == slot).map(|it| it.1);
+        match held {
+            Some(held) if held == day => return Ok(true),
+            Some(held) if held > day => return Ok(false),
+            Some(_) => {
+                run!(self, EMPTY[slot_of(slot)])?;
+            }
+            None => {}
+        }
+        run!(self, TAKE_SLOT, slot, day)?;
+        Ok(true)
+    }
+}
+
+impl Store {
+    /// Empties the tables of days that ended before `before_ms`.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub async fn empty_call_log(&self, before_ms: i64) -> Result<()> {
+        let mut tx = self.begin().await?;
+        for (slot, day) in all!(tx, (i64, i64), SLOTS_IN_USE)? {
+            if (day + 1) * DAY_MS <= before_ms {
+                run!(tx, EMPTY[slot_of(slot)])?;
+                run!(tx, FREE_SLOT, slot)?;
+            }
+        }
+        tx.commit().await
+    }
+}

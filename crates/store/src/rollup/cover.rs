@@ -1,0 +1,111 @@
+//! How a range of minutes is put together from days, hours and minutes: exactly, and from few rows.
+
+use domain::TimeRange;
+
+/// The length of a roll-up's rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// 60 s.
+    Minute,
+    /// 60 min, beginning at a full hour of UTC.
+    Hour,
+    /// 24 h of UTC.
+    Day,
+}
+
+impl Level {
+    /// Every level, the finest first.
+    pub const ALL: [Self; 3] = [Self::Minute, Self::Hour, Self::Day];
+
+    /// Its length in milliseconds.
+    pub const fn ms(self) -> i64 {
+        match self {
+            Self::Minute => 60_000,
+            Self::Hour => 3_600_000,
+            Self::Day => 86_400_000,
+        }
+    }
+
+    /// The beginning of the row that holds `at_ms`.
+    pub const fn floor(self, at_ms: i64) -> i64 {
+        at_ms.div_euclid(self.ms()) * self.ms()
+    }
+
+    const fn ceil(self, at_ms: i64) -> i64 {
+        self.floor(at_ms + self.ms() - 1)
+    }
+}
+
+/// Rows of one level in `[from_ms, to_ms)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Which table.
+    pub level: Level,
+    /// Where its rows begin.
+    pub from_ms: i64,
+    /// Where they end.
+    pub to_ms: i64,
+}
+
+/// The rows that make up `range` and nothing else. Nothing is recorded after `now_ms`, so a range that reaches it may
+/// take the unfinished hour and day whole.
+pub fn cover(range: TimeRange, now_ms: i64) -> Vec<Piece> {
+    let to = if range.to_ms > now_ms { Level::Day.ceil(range.to_ms) } else { range.to_ms };
+    let mut pieces = Vec::with_capacity(5);
+    split(Level::Day, range.from_ms, to, &mut pieces);
+    pieces
+}
+
+fn split(level: Level, from_ms: i64, to_ms: i64, pieces: &mut Vec<Piece>) {
+    if from_ms >= to_ms {
+        return;
+    }
+    let finer = match level {
+        Level::Day => Level::Hour,
+        Level::Hour => Level::Minute,
+        Level::Minute => {
+            pieces.push(Piece { level, from_ms, to_ms });
+            return;
+        }
+    };
+    let (first, last) = (level.ceil(from_ms), level.floor(to_ms));
+    if first >= last {
+        return split(finer, from_ms, to_ms, pieces);
+    }
+    split(finer, from_ms, first, pieces);
+    pieces.push(Piece { level, from_ms: first, to_ms: last });
+    split(finer, last, to_ms, pieces);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn pieces_follow_each_other_without_gap_and_are_few(from in 0i64..200_000, minutes in 1i64..100_000) {
+            let range = TimeRange { from_ms: from * 60_000, to_ms: (from + minutes) * 60_000 };
+            let pieces = cover(range, i64::MAX - 1);
+            prop_assert_eq!(pieces[0].from_ms, range.from_ms);
+            prop_assert_eq!(pieces[pieces.len() - 1].to_ms, range.to_ms);
+            for pair in pieces.windows(2) {
+                prop_assert_eq!(pair[0].to_ms, pair[1].from_ms);
+            }
+            let mut rows = 0;
+            for piece in &pieces {
+                prop_assert_eq!((piece.from_ms % piece.level.ms(), piece.to_ms % piece.level.ms()), (0, 0));
+                rows += (piece.to_ms - piece.from_ms) / piece.level.ms();
+            }
+            prop_assert!(rows <= 2 * 59 + 2 * 23 + minutes / 1_440, "{rows} rows");
+        }
+    }
+
+    #[test]
+    fn a_range_that_ends_now_takes_the_unfinished_day_whole() {
+        let now = 10 * Level::Day.ms() + 90 * 60_000 + 5;
+        let pieces = cover(TimeRange::ending_now(1_440, now), now);
+        assert_eq!(pieces.iter().map(|it| it.level).collect::<Vec<_>>(), [Level::Minute, Level::Hour, Level::Day]);
+        assert!(cover(TimeRange::ending_now(60, now), now).len() <= 2);
+    }
+}
