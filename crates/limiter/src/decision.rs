@@ -4,12 +4,12 @@ use domain::{Cause, Scope, Window};
 
 use crate::Permit;
 
-/// The answer to one call.
+/// The answer to one call. `P` is how an admission is held: a permit, or its bare charge inside a cell's lock.
 #[derive(Debug)]
 #[must_use = "a dropped permit settles at once"]
-pub enum Decision {
+pub enum Decision<P = Permit> {
     /// It may run; the permit settles its charge.
-    Admitted(Permit, Standing),
+    Admitted(P, Standing),
     /// It may not, and nothing was charged.
     Denied(Denial, Standing),
 }

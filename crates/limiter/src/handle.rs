@@ -1,12 +1,13 @@
-//! A cell as callers hold it: one lock, one clock, and the permits it gives.
+//! A cell as callers hold it: one lock, and the clock that is read inside it.
 
 use std::{fmt, sync::Arc};
 
-use domain::{AccountId, ModelCode};
+use domain::{AccountId, Limits, ModelCode};
 use parking_lot::Mutex;
 
 use crate::{
-    CellLimits, Clock, Decision, Demand, Learned, Micros, Reserved, Settlement, Standing, Surge, WorkspaceSlot,
+    BucketCharge, Cell, CellLimits, Clock, Decision, Demand, Learned, Micros, Permit, Settlement, Surge, WorkspaceSlot,
+    ask::Ask, cell::Charge,
 };
 
 /// Names a cell: everything one call is checked against lives under one of these.
@@ -40,12 +41,18 @@ pub struct LiveUse {
     pub workspaces: Vec<(WorkspaceSlot, Use)>,
 }
 
+/// What all cells of a ledger have in common.
+pub(crate) struct Shared {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) surge: Surge,
+    pub(crate) flushed: bool,
+}
+
 /// One (account, model), interned by the [`crate::Ledger`]; keeps what it learned as long as somebody holds it.
 pub struct CellHandle {
-    key: CellKey,
-    clock: Arc<dyn Clock>,
-    surge: Surge,
-    state: Mutex<Learned>,
+    key: Arc<CellKey>,
+    shared: Arc<Shared>,
+    cell: Mutex<Cell>,
 }
 
 impl fmt::Debug for CellHandle {
@@ -55,8 +62,9 @@ impl fmt::Debug for CellHandle {
 }
 
 impl CellHandle {
-    pub(crate) fn new(key: CellKey, clock: Arc<dyn Clock>, surge: Surge) -> Self {
-        Self { key, clock, surge, state: Mutex::default() }
+    pub(crate) fn new(key: Arc<CellKey>, shared: Arc<Shared>) -> Self {
+        let cell = Mutex::new(if shared.flushed { Cell::flushed() } else { Cell::default() });
+        Self { key, shared, cell }
     }
 
     /// Which cell this is.
@@ -66,82 +74,77 @@ impl CellHandle {
 
     /// Decides one call of the workspace `slot` and, if it may run, charges every scope in the same step.
     pub fn admit(self: &Arc<Self>, slot: WorkspaceSlot, limits: &CellLimits, demand: Demand) -> Decision {
-        let _ = (limits, self.surge);
-        let prompt = (demand.ascii_bytes.div_ceil(4) + demand.other_bytes.div_ceil(3) + demand.token_ids).max(1);
-        let tokens = prompt.saturating_add(demand.max_output.unwrap_or(limits.default_output));
-        let permit = Permit {
-            cell: Arc::clone(self),
-            slot,
-            at: self.clock.now(),
-            prompt,
-            reserved: Reserved { account: tokens, workspace: tokens },
-            counted: 0,
-        };
-        Decision::Admitted(permit, Standing::default())
+        self.admit_estimated(slot, limits, |learned| Ask::estimate(demand, learned, limits.default_output))
+    }
+
+    pub(crate) fn admit_estimated(
+        self: &Arc<Self>,
+        slot: WorkspaceSlot,
+        limits: &CellLimits,
+        estimate: impl FnOnce(&Learned) -> Ask,
+    ) -> Decision {
+        let decided = self.with(|cell, now| {
+            let ask = estimate(&cell.learned());
+            cell.admit(now, slot, limits, &self.shared.surge, ask)
+        });
+        match decided {
+            Decision::Admitted(charge, standing) => Decision::Admitted(Permit::new(Arc::clone(self), charge), standing),
+            Decision::Denied(denial, standing) => Decision::Denied(denial, standing),
+        }
+    }
+
+    pub(crate) fn raise(&self, charge: &mut Charge, output: u64) {
+        self.with(|cell, now| cell.raise(now, charge, output));
+    }
+
+    pub(crate) fn settle(&self, charge: &Charge, settlement: Settlement) {
+        self.with(|cell, now| cell.settle(now, charge, settlement));
     }
 
     /// What is charged now, for the console.
     pub fn live(&self) -> LiveUse {
-        LiveUse::default()
+        self.with(Cell::live)
+    }
+
+    /// The highest use of the account's tokens in any sliding 60 s since this was last asked.
+    pub fn take_peak_tokens(&self) -> u64 {
+        self.cell.lock().take_peak_tokens()
     }
 
     /// What the cell has learned, for the store.
     pub fn learned(&self) -> Learned {
-        *self.state.lock()
+        self.cell.lock().learned()
     }
 
     /// Gives the cell what the store remembers of its model.
     pub fn set_learned(&self, learned: Learned) {
-        *self.state.lock() = learned;
-    }
-}
-
-/// The right of one admitted call to run. Settled exactly once: by [`Permit::settle`], or when dropped, at what was
-/// counted by then.
-pub struct Permit {
-    cell: Arc<CellHandle>,
-    slot: WorkspaceSlot,
-    at: Micros,
-    prompt: u64,
-    reserved: Reserved,
-    counted: u64,
-}
-
-impl fmt::Debug for Permit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit").field("at", &self.at).field("reserved", &self.reserved).finish_non_exhaustive()
-    }
-}
-
-impl Permit {
-    /// The prompt estimate in tokens.
-    pub fn prompt(&self) -> u64 {
-        self.prompt
+        self.cell.lock().set_learned(learned);
     }
 
-    /// What was reserved in each scope.
-    pub fn reserved(&self) -> Reserved {
-        self.reserved
+    /// Takes back a bucket of charges from before the start; older than 60 s is nothing.
+    pub fn restore(&self, bucket: BucketCharge) {
+        self.with(|cell, now| cell.restore(now, bucket));
     }
 
-    /// The exact instant of the admission.
-    pub fn admitted_at(&self) -> Micros {
-        self.at
+    /// After an unclean stop: charges a second's worth of every limit at `at`, the last flush + 1 s, which may lie ahead.
+    /// `workspaces` are all that may call the model, with their own limits.
+    pub fn black_out(&self, at: Micros, account: Limits, workspaces: &[(WorkspaceSlot, Limits)]) {
+        self.with(|cell, now| cell.black_out(now, at, account, workspaces));
     }
 
-    /// The workspace it is charged to.
-    pub fn slot(&self) -> WorkspaceSlot {
-        self.slot
+    pub(crate) fn drain(&self, into: impl FnMut(BucketCharge)) {
+        self.cell.lock().drain(into);
     }
 
-    /// Says how many tokens of output have passed so far; raises the charge at once when prompt and output exceed it.
-    /// Cheap while they do not. A number below an earlier one changes nothing.
-    pub fn counted(&mut self, output: u64) {
-        self.counted = self.counted.max(output);
+    /// Gives back memory; `true` if the cell holds no charges.
+    pub(crate) fn sweep(&self) -> bool {
+        self.with(Cell::sweep)
     }
 
-    /// Corrects the charge to what the call used. Never fails and is never clamped.
-    pub fn settle(self, settlement: Settlement) {
-        let _ = (settlement, &self.cell);
+    // The clock is read inside the lock: read before it, two threads could charge in another order than they read.
+    fn with<R>(&self, act: impl FnOnce(&mut Cell, Micros) -> R) -> R {
+        let mut cell = self.cell.lock();
+        let now = self.shared.clock.now();
+        act(&mut cell, now)
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt, sync::Arc};
 use domain::{AccountId, ModelCode, WorkspaceId};
 use parking_lot::Mutex;
 
-use crate::{CellHandle, CellKey, Clock, Surge};
+use crate::{BucketCharge, CellHandle, CellKey, Clock, Surge, handle::Shared};
 
 /// A workspace inside the ledger: small, and the same for the life of the process. The default workspace is a slot like
 /// any other, whose calls come with limits of `None`.
@@ -14,10 +14,15 @@ pub struct WorkspaceSlot(pub u32);
 
 /// Every cell of the process.
 pub struct Ledger {
-    clock: Arc<dyn Clock>,
-    surge: Surge,
-    cells: Mutex<HashMap<CellKey, Arc<CellHandle>>>,
-    slots: Mutex<HashMap<WorkspaceId, WorkspaceSlot>>,
+    shared: Arc<Shared>,
+    cells: Mutex<HashMap<Arc<CellKey>, Arc<CellHandle>>>,
+    slots: Mutex<Slots>,
+}
+
+#[derive(Default)]
+struct Slots {
+    by_id: HashMap<WorkspaceId, WorkspaceSlot>,
+    ids: Vec<WorkspaceId>,
 }
 
 impl fmt::Debug for Ledger {
@@ -27,23 +32,70 @@ impl fmt::Debug for Ledger {
 }
 
 impl Ledger {
-    /// An empty ledger on the process's clock.
+    /// An empty ledger on the process's clock, whose charges nobody drains.
     pub fn new(clock: Arc<dyn Clock>, surge: Surge) -> Self {
-        Self { clock, surge, cells: Mutex::default(), slots: Mutex::default() }
+        Self::of(Shared { clock, surge, flushed: false })
+    }
+
+    /// An empty ledger that keeps the changes of its charges until [`Self::drain`] takes them.
+    pub fn flushed(clock: Arc<dyn Clock>, surge: Surge) -> Self {
+        Self::of(Shared { clock, surge, flushed: true })
+    }
+
+    fn of(shared: Shared) -> Self {
+        Self { shared: Arc::new(shared), cells: Mutex::default(), slots: Mutex::default() }
     }
 
     /// The cell of (account, model): the same one for every snapshot that asks, so that an edit finds the same use.
     pub fn cell(&self, account: &AccountId, model: &ModelCode) -> Arc<CellHandle> {
         let key = CellKey { account: account.clone(), model: model.clone() };
         let mut cells = self.cells.lock();
-        let new = || Arc::new(CellHandle::new(key.clone(), Arc::clone(&self.clock), self.surge));
-        Arc::clone(cells.entry(key.clone()).or_insert_with(new))
+        if let Some(cell) = cells.get(&key) {
+            return Arc::clone(cell);
+        }
+        let key = Arc::new(key);
+        let cell = Arc::new(CellHandle::new(Arc::clone(&key), Arc::clone(&self.shared)));
+        cells.insert(key, Arc::clone(&cell));
+        cell
+    }
+
+    /// Every cell there is, for what is shown or stored of all of them.
+    pub fn cells(&self) -> Vec<Arc<CellHandle>> {
+        self.cells.lock().values().cloned().collect()
     }
 
     /// The slot of a workspace.
     pub fn workspace(&self, workspace: &WorkspaceId) -> WorkspaceSlot {
         let mut slots = self.slots.lock();
-        let next = WorkspaceSlot(u32::try_from(slots.len()).expect("fewer than four thousand million workspaces"));
-        *slots.entry(workspace.clone()).or_insert(next)
+        if let Some(&slot) = slots.by_id.get(workspace) {
+            return slot;
+        }
+        let slot = WorkspaceSlot(u32::try_from(slots.ids.len()).expect("fewer than four thousand million workspaces"));
+        slots.ids.push(workspace.clone());
+        slots.by_id.insert(workspace.clone(), slot);
+        slot
+    }
+
+    /// The workspace behind a slot.
+    pub fn workspace_id(&self, slot: WorkspaceSlot) -> Option<WorkspaceId> {
+        self.slots.lock().ids.get(usize::try_from(slot.0).ok()?).cloned()
+    }
+
+    /// Hands over the changes of all charges since the last time: to be added to what the store keeps of each cell,
+    /// workspace and bucket. Meant for every 100 ms.
+    pub fn drain(&self, mut into: impl FnMut(&CellKey, BucketCharge)) {
+        for cell in self.cells() {
+            cell.drain(|bucket| into(cell.key(), bucket));
+        }
+    }
+
+    /// Gives back memory: the charges of cells that were idle for 120 s, cells that are idle and in no snapshot, and
+    /// room that a busier minute needed. Meant for every few seconds.
+    pub fn sweep(&self) {
+        for cell in self.cells() {
+            cell.sweep();
+        }
+        // Under the map's lock nobody can get hold of a cell that only the map holds.
+        self.cells.lock().retain(|_, cell| Arc::strong_count(cell) > 1 || !cell.sweep());
     }
 }

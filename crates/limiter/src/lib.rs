@@ -4,16 +4,28 @@
 //! A call asks its cell with [`CellHandle::admit`] and gets a [`Decision`]: a [`Permit`], which settles itself at what
 //! was counted when it is dropped, or a [`Denial`] with the exact instant of return.
 
+mod ask;
+mod cell;
 mod clock;
 mod decision;
 mod demand;
+mod flush;
 mod handle;
 mod ledger;
+mod log;
+mod permit;
+mod refusal;
+mod restored;
+mod standing;
 mod surge;
 
+pub use ask::Ask;
+pub use cell::{Cell, Charge};
 pub use clock::{Clock, ManualClock, Micros};
 pub use decision::{Decision, Denial, Quota, Standing, Violation};
 pub use demand::{CellLimits, Demand, Learned, Reserved, Settlement};
-pub use handle::{CellHandle, CellKey, LiveUse, Permit, Use};
+pub use flush::{BUCKET, BucketCharge, ScopeCharge};
+pub use handle::{CellHandle, CellKey, LiveUse, Use};
 pub use ledger::{Ledger, WorkspaceSlot};
+pub use permit::Permit;
 pub use surge::Surge;

@@ -1,0 +1,282 @@
+//! One cell without its lock and clock: the step that checks every limit and charges every scope, and the step that
+//! corrects a charge. Is handed `now`; knows no thread.
+
+use domain::Limits;
+
+use crate::{
+    BucketCharge, CellLimits, Decision, Learned, LiveUse, Micros, Reserved, ScopeCharge, Settlement, Surge, Use,
+    WorkspaceSlot,
+    ask::Ask,
+    flush::Flush,
+    log::{Entry, Log, Sums},
+    refusal, standing,
+};
+
+/// How long a cell without calls is remembered. Its charges have left after half of it.
+const IDLE: u64 = 120_000_000;
+
+/// How much earlier than "now" a further debt of one stream may be stamped: an entry for each piece of a stream that
+/// outlives its minute would cost more memory than 100 ms of a debt are worth.
+const DEBT_GRAIN: u64 = 100_000;
+
+/// All that is known of one (account, model): the log of its charges and what it has learned.
+#[derive(Debug, Default)]
+pub struct Cell {
+    last: Micros,
+    touched: Micros,
+    /// `None` while the cell is idle.
+    log: Option<Box<Log>>,
+    /// Where the log's numbers go on when there is none.
+    next: u64,
+    learned: Learned,
+    peak_tokens: u64,
+    flush: Option<Flush>,
+}
+
+/// The charge of one admitted call: what [`Cell::settle`] needs to correct it.
+#[derive(Debug)]
+pub struct Charge {
+    pub(crate) at: Micros,
+    pub(crate) slot: WorkspaceSlot,
+    pub(crate) reserved: Reserved,
+    pub(crate) ask: Ask,
+    pub(crate) counted: u64,
+    sequence: u64,
+    /// What has been charged so far: the reservation, or more if output was counted beyond it.
+    charged: Reserved,
+    /// The last debt this call made after its entry had left the minute.
+    debt: Option<u64>,
+}
+
+impl Charge {
+    /// The output up to which [`Cell::raise`] changes nothing.
+    pub(crate) fn covers(&self) -> u64 {
+        self.charged.account.min(self.charged.workspace).saturating_sub(self.ask.prompt)
+    }
+}
+
+impl Cell {
+    /// A cell whose charges are kept for [`Self::drain`].
+    pub fn flushed() -> Self {
+        Self { flush: Some(Flush::default()), ..Self::default() }
+    }
+
+    /// Time as this cell has seen it, never before its last reading, and the log as it is then.
+    fn reach(&mut self, now: Micros) -> (Micros, &mut Log) {
+        self.last = self.last.max(now);
+        self.touched = self.last;
+        let log = self.log.get_or_insert_with(|| Box::new(Log::starting_at(self.next)));
+        log.expire(self.last);
+        (self.last, log)
+    }
+
+    /// Decides one call and charges it to every scope, or to none: a refused call changes no sum.
+    pub fn admit(
+        &mut self,
+        now: Micros,
+        slot: WorkspaceSlot,
+        limits: &CellLimits,
+        surge: &Surge,
+        ask: Ask,
+    ) -> Decision<Charge> {
+        let (now, log) = self.reach(now);
+        let in_force = [limits.account, limits.effective_workspace()];
+        let [account, workspace] = [log.sums(None), log.sums(Some(slot))];
+        let fits = ask.fits(&account, in_force[0]) && ask.fits(&workspace, in_force[1]);
+        if !fits || surging(&account, in_force[0], surge) {
+            let denial = refusal::explain(log, now, slot, in_force, surge, ask);
+            let standing = standing::after(log, now, slot, in_force, Some(&denial));
+            return Decision::Denied(denial, standing);
+        }
+        let reserved =
+            Reserved { account: ask.reserve(&account, in_force[0]), workspace: ask.reserve(&workspace, in_force[1]) };
+        let sequence = log.push(Entry { at: now, tokens: reserved, slot, requests: 1 }, ask.prompt);
+        let standing = standing::after(log, now, slot, in_force, None);
+        self.note(now, slot, 1, Reserved::default(), reserved);
+        let charge = Charge { at: now, slot, reserved, ask, counted: 0, sequence, charged: reserved, debt: None };
+        Decision::Admitted(charge, standing)
+    }
+
+    /// Raises a running call's charge to its prompt and the output counted so far, where that is more.
+    pub fn raise(&mut self, now: Micros, charge: &mut Charge, output: u64) {
+        charge.counted = charge.counted.max(output);
+        let counted = charge.ask.prompt.saturating_add(charge.counted);
+        let raised =
+            Reserved { account: charge.charged.account.max(counted), workspace: charge.charged.workspace.max(counted) };
+        if raised == charge.charged {
+            return;
+        }
+        let (now, log) = self.reach(now);
+        if log.recharge(charge.sequence, raised, None) {
+            self.note(charge.at, charge.slot, 0, charge.charged, raised);
+        } else {
+            self.owe(now, charge, raised);
+        }
+        charge.charged = raised;
+    }
+
+    /// Corrects a charge to what the call used. In the minute it becomes that, up or down; later a refund is nothing and
+    /// an excess is charged now.
+    pub fn settle(&mut self, now: Micros, charge: &Charge, settlement: Settlement) {
+        let used = match settlement {
+            Settlement::Exact { total, .. } => total,
+            Settlement::AtLeast { output } => charge.ask.prompt.saturating_add(output.max(charge.counted)),
+            Settlement::Nothing => 0,
+        };
+        self.learned.learn(&charge.ask, settlement);
+        let (now, log) = self.reach(now);
+        let actual = Reserved { account: used, workspace: used };
+        if log.recharge(charge.sequence, actual, Some(used)) {
+            self.note(charge.at, charge.slot, 0, charge.charged, actual);
+        } else if actual != charge.charged {
+            self.forgive(charge, actual);
+            self.owe_anew(now, charge, actual);
+        }
+    }
+
+    /// Charges what `raised` is above what was charged, on top of this call's last debt if that is of the same moment.
+    fn owe(&mut self, now: Micros, charge: &mut Charge, raised: Reserved) {
+        let log = self.log.get_or_insert_default();
+        let recent = |it: &Entry| it.at.counts(DEBT_GRAIN, now);
+        let Some((sequence, debt)) = charge.debt.and_then(|it| Some((it, log.entry(it).filter(recent)?))) else {
+            charge.debt = self.owe_anew(now, charge, raised);
+            return;
+        };
+        let tokens = Reserved {
+            account: debt.tokens.account.saturating_add(raised.account - charge.charged.account),
+            workspace: debt.tokens.workspace.saturating_add(raised.workspace - charge.charged.workspace),
+        };
+        log.recharge(sequence, tokens, None);
+        self.note(debt.at, charge.slot, 0, debt.tokens, tokens);
+    }
+
+    /// Charges now, to the minute alone and without a request, what `actual` is above what was charged.
+    fn owe_anew(&mut self, now: Micros, charge: &Charge, actual: Reserved) -> Option<u64> {
+        let tokens = Reserved {
+            account: actual.account.saturating_sub(charge.charged.account),
+            workspace: actual.workspace.saturating_sub(charge.charged.workspace),
+        };
+        if tokens == Reserved::default() {
+            return None;
+        }
+        let log = self.log.get_or_insert_default();
+        let sequence = log.push(Entry { at: now, tokens, slot: charge.slot, requests: 0 }, 0);
+        self.note(now, charge.slot, 0, Reserved::default(), tokens);
+        Some(sequence)
+    }
+
+    /// Takes back what the last debt of a call that outlived its minute was counted too high. The admission's own charge
+    /// has left; a refund of that would be a gift to another minute.
+    fn forgive(&mut self, charge: &Charge, actual: Reserved) {
+        let log = self.log.get_or_insert_default();
+        let Some((sequence, debt)) = charge.debt.and_then(|it| Some((it, log.entry(it)?))) else { return };
+        let tokens = Reserved {
+            account: debt.tokens.account.saturating_sub(charge.charged.account.saturating_sub(actual.account)),
+            workspace: debt.tokens.workspace.saturating_sub(charge.charged.workspace.saturating_sub(actual.workspace)),
+        };
+        log.recharge(sequence, tokens, None);
+        self.note(debt.at, charge.slot, 0, debt.tokens, tokens);
+    }
+
+    /// Keeps a change of the charges made at `at` for the store, and the highest use of the account.
+    fn note(&mut self, at: Micros, slot: WorkspaceSlot, requests: u32, from: Reserved, to: Reserved) {
+        let used = self.log.as_ref().map_or(0, |it| it.sums(None).t60);
+        self.peak_tokens = self.peak_tokens.max(u64::try_from(used).unwrap_or(u64::MAX));
+        if let Some(flush) = &mut self.flush {
+            flush.note(at, slot, requests, from, to);
+        }
+    }
+
+    /// What is charged at `now`.
+    pub fn live(&mut self, now: Micros) -> LiveUse {
+        let Some(log) = &mut self.log else { return LiveUse::default() };
+        self.last = self.last.max(now);
+        log.expire(self.last);
+        let charged = log.workspaces().map(|(slot, sums)| (slot, shown(&sums))).filter(|it| it.1 != Use::default());
+        LiveUse { account: shown(&log.sums(None)), workspaces: charged.collect() }
+    }
+
+    /// The highest use of the account's tokens in any sliding 60 s since this was last asked.
+    pub fn take_peak_tokens(&mut self) -> u64 {
+        std::mem::take(&mut self.peak_tokens)
+    }
+
+    /// What has been learned.
+    pub fn learned(&self) -> Learned {
+        self.learned
+    }
+
+    /// Takes what the store remembers.
+    pub fn set_learned(&mut self, learned: Learned) {
+        self.learned = learned;
+    }
+
+    /// Hands over the changes of all charges since the last time, summed up by bucket and workspace.
+    pub fn drain(&mut self, into: impl FnMut(BucketCharge)) {
+        if let Some(flush) = &mut self.flush {
+            flush.drain(into);
+        }
+    }
+
+    /// Takes back a bucket of charges that the store kept from before the start.
+    pub fn restore(&mut self, now: Micros, bucket: BucketCharge) {
+        let (now, log) = self.reach(now);
+        for charge in bucket.restored() {
+            log.restore(charge, now);
+        }
+    }
+
+    /// Charges what may have been admitted between the last flush and an unclean stop: a second's worth of every limit,
+    /// stamped `at` = last flush + 1 s, which may lie ahead. `workspaces` are their own limits. The entries are handed
+    /// over by [`Self::drain`] too, so that a second stop within the minute does not forget them.
+    pub fn black_out(&mut self, now: Micros, at: Micros, account: Limits, workspaces: &[(WorkspaceSlot, Limits)]) {
+        let second = |limits: Limits| ScopeCharge {
+            requests: limits.rpm.map_or(0, |it| it.per_second().cast_signed()),
+            tokens: limits.tpm.map_or(0, |it| it.per_second().cast_signed()),
+        };
+        let nothing = ScopeCharge::default();
+        let whole = BucketCharge { end: at, slot: WorkspaceSlot(0), account: second(account), workspace: nothing };
+        let parts = workspaces.iter().map(|&(slot, own)| BucketCharge {
+            end: at,
+            slot,
+            account: nothing,
+            workspace: second(CellLimits { account, workspace: own, default_output: 0 }.effective_workspace()),
+        });
+        for bucket in std::iter::once(whole).chain(parts) {
+            self.restore(now, bucket);
+            if let Some(flush) = &mut self.flush {
+                flush.keep(bucket);
+            }
+        }
+    }
+
+    /// Gives back memory; after [`IDLE`] without a call, all of it. `true` if nothing is left.
+    pub fn sweep(&mut self, now: Micros) -> bool {
+        let Some(log) = &mut self.log else { return self.flushed_all() };
+        self.last = self.last.max(now);
+        log.expire(self.last);
+        log.shrink();
+        if log.is_empty() && !self.touched.counts(IDLE, self.last) {
+            self.next = log.next();
+            self.log = None;
+        }
+        self.log.is_none() && self.flushed_all()
+    }
+
+    fn flushed_all(&self) -> bool {
+        self.flush.as_ref().is_none_or(Flush::is_empty)
+    }
+}
+
+fn surging(account: &Sums, limits: Limits, surge: &Surge) -> bool {
+    limits.rpm.is_some_and(|rpm| surge.refuses(rpm, account.r1, account.r60))
+}
+
+fn shown(sums: &Sums) -> Use {
+    Use {
+        requests_minute: sums.r60,
+        tokens_minute: u64::try_from(sums.t60).unwrap_or(u64::MAX),
+        requests_second: sums.r1,
+        tokens_second: u64::try_from(sums.t1).unwrap_or(u64::MAX),
+    }
+}

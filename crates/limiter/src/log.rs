@@ -1,0 +1,308 @@
+//! The exact log of one cell: its charges in order of time, with the sums of the last minute and the last second.
+//! Knows charges and instants; knows nothing of limits, callers, maps or threads.
+//!
+//! One ring holds a minute of entries. The charges to the second are a shorter ring that lies beside its tail, so
+//! that both windows are cursors over one order and an entry costs 32 bytes (40 in its first second).
+
+use std::collections::VecDeque;
+
+use domain::{Cause, Window};
+
+use crate::{
+    Micros, Reserved, WorkspaceSlot,
+    restored::{Restored, RestoredCharge},
+};
+
+pub(crate) const MINUTE: u64 = Window::Minute.micros();
+pub(crate) const SECOND: u64 = Window::Second.micros();
+
+/// A scope as the log sees it: everything, or what one workspace is charged.
+pub(crate) type Of = Option<WorkspaceSlot>;
+
+/// One call of the last minute, or a debt.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    pub(crate) at: Micros,
+    pub(crate) tokens: Reserved,
+    pub(crate) slot: WorkspaceSlot,
+    /// 1 for a call, 0 for a debt.
+    pub(crate) requests: u32,
+}
+
+/// What is charged to one scope. Token sums are wider than any charge, so that none has to be clamped.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sums {
+    pub(crate) t60: u128,
+    pub(crate) t1: u128,
+    pub(crate) r60: u64,
+    pub(crate) r1: u64,
+    /// No entry before this sequence number is a request of this scope.
+    oldest_request: u64,
+    /// No entry before this sequence number has tokens in this scope.
+    oldest_tokens: u64,
+}
+
+impl Sums {
+    pub(crate) fn join_minute(&mut self, requests: u64, tokens: u64) {
+        self.r60 += requests;
+        self.t60 += u128::from(tokens);
+    }
+
+    pub(crate) fn join_second(&mut self, requests: u64, tokens: u64) {
+        self.r1 += requests;
+        self.t1 += u128::from(tokens);
+    }
+
+    pub(crate) fn leave_minute(&mut self, requests: u64, tokens: u64) {
+        self.r60 -= requests;
+        self.t60 -= u128::from(tokens);
+    }
+
+    pub(crate) fn leave_second(&mut self, requests: u64, tokens: u64) {
+        self.r1 -= requests;
+        self.t1 -= u128::from(tokens);
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    /// Sequence number of `entries[0]`; numbers are never used twice.
+    head: u64,
+    entries: VecDeque<Entry>,
+    /// What the last `seconds.len()` entries are charged in the second.
+    seconds: VecDeque<u64>,
+    account: Sums,
+    /// In order of slots. One that is missing has no charges.
+    workspaces: Vec<(WorkspaceSlot, Sums)>,
+    /// Charges from before the start of the process; `None` once they have left.
+    restored: Option<Box<Restored>>,
+}
+
+impl Log {
+    /// An empty log whose sequence numbers begin at `head`.
+    pub(crate) fn starting_at(head: u64) -> Self {
+        Self { head, ..Self::default() }
+    }
+
+    /// The sequence number of the next entry.
+    pub(crate) fn next(&self) -> u64 {
+        self.head + self.entries.len() as u64
+    }
+
+    /// Whether nothing is charged at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.restored.is_none()
+    }
+
+    /// The sums of a scope as of the last [`Self::expire`].
+    pub(crate) fn sums(&self, of: Of) -> Sums {
+        match of {
+            None => self.account,
+            Some(slot) => self.position(slot).map(|it| self.workspaces[it].1).unwrap_or_default(),
+        }
+    }
+
+    /// The sums of every workspace that has, or lately had, charges.
+    pub(crate) fn workspaces(&self) -> impl Iterator<Item = (WorkspaceSlot, Sums)> {
+        self.workspaces.iter().copied()
+    }
+
+    /// Lets everything go that has left its window at `now`.
+    pub(crate) fn expire(&mut self, now: Micros) {
+        while let Some(&tokens) = self.seconds.front() {
+            let entry = self.entries[self.entries.len() - self.seconds.len()];
+            if entry.at.counts(SECOND, now) {
+                break;
+            }
+            self.seconds.pop_front();
+            let requests = u64::from(entry.requests);
+            self.account.leave_second(requests, tokens);
+            self.scope_mut(Some(entry.slot)).leave_second(requests, tokens);
+        }
+        while let Some(&entry) = self.entries.front() {
+            if entry.at.counts(MINUTE, now) {
+                break;
+            }
+            self.entries.pop_front();
+            self.head += 1;
+            let requests = u64::from(entry.requests);
+            self.account.leave_minute(requests, entry.tokens.account);
+            self.scope_mut(Some(entry.slot)).leave_minute(requests, entry.tokens.workspace);
+        }
+        if let Some(mut restored) = self.restored.take() {
+            while let Some(charge) = restored.leaving_second(now) {
+                self.scope_mut(charge.of).leave_second(charge.requests, charge.tokens);
+            }
+            while let Some(charge) = restored.leaving_minute(now) {
+                self.scope_mut(charge.of).leave_minute(charge.requests, charge.tokens);
+            }
+            self.restored = if restored.is_empty() { None } else { Some(restored) };
+        }
+    }
+
+    /// Appends an entry, which must not lie before the last one, and what it is charged in the second.
+    pub(crate) fn push(&mut self, entry: Entry, second: u64) -> u64 {
+        let sequence = self.next();
+        let requests = u64::from(entry.requests);
+        self.account.join_minute(requests, entry.tokens.account);
+        self.account.join_second(requests, second);
+        let workspace = self.scope_mut(Some(entry.slot));
+        workspace.join_minute(requests, entry.tokens.workspace);
+        workspace.join_second(requests, second);
+        self.entries.push_back(entry);
+        self.seconds.push_back(second);
+        sequence
+    }
+
+    /// The entry of that number, if it is still in the minute.
+    pub(crate) fn entry(&self, sequence: u64) -> Option<Entry> {
+        self.index(sequence).map(|it| self.entries[it])
+    }
+
+    /// Replaces the charge of an entry; what it is charged in the second too, if `second` is given and the entry is
+    /// still in the second. `false`: it has left the minute, and nothing was changed.
+    pub(crate) fn recharge(&mut self, sequence: u64, tokens: Reserved, second: Option<u64>) -> bool {
+        let Some(index) = self.index(sequence) else { return false };
+        let Entry { tokens: old, slot, .. } = self.entries[index];
+        self.entries[index].tokens = tokens;
+        let outside_second = self.entries.len() - self.seconds.len();
+        let second = match (second, index.checked_sub(outside_second)) {
+            (Some(new), Some(it)) => Some((std::mem::replace(&mut self.seconds[it], new), new)),
+            _ => None,
+        };
+        for (of, old, new) in [(None, old.account, tokens.account), (Some(slot), old.workspace, tokens.workspace)] {
+            let sums = self.scope_mut(of);
+            sums.t60 = sums.t60 - u128::from(old) + u128::from(new);
+            if new > 0 {
+                sums.oldest_tokens = sums.oldest_tokens.min(sequence);
+            }
+            if let Some((old, new)) = second {
+                sums.t1 = sums.t1 - u128::from(old) + u128::from(new);
+            }
+        }
+        true
+    }
+
+    /// Adds a charge from before the start; [`Self::expire`] must have been called for the same `now`.
+    pub(crate) fn restore(&mut self, charge: RestoredCharge, now: Micros) {
+        if !charge.at.counts(MINUTE, now) || (charge.requests == 0 && charge.tokens == 0) {
+            return;
+        }
+        self.scope_mut(charge.of).join_minute(charge.requests, charge.tokens);
+        if charge.at.counts(SECOND, now) {
+            self.scope_mut(charge.of).join_second(charge.requests, charge.tokens);
+        }
+        self.restored.get_or_insert_default().insert(charge, now);
+    }
+
+    /// The instant at which `excess` (or all, if there is less) of what a scope is charged in a window has left it.
+    pub(crate) fn leaves(&mut self, of: Of, cause: Cause, window: Window, excess: u128) -> Micros {
+        let start = self.skip_settled(of, cause);
+        let mut left = 0;
+        let mut last = Micros::default();
+        for (at, charge) in self.charges(of, cause, window, start) {
+            left += u128::from(charge);
+            last = at;
+            if left >= excess {
+                break;
+            }
+        }
+        last.plus(window.micros())
+    }
+
+    /// All charges above 0 of a scope to a window in order of time, from the entry numbered `start` on.
+    pub(crate) fn charges(
+        &self,
+        of: Of,
+        cause: Cause,
+        window: Window,
+        start: u64,
+    ) -> impl Iterator<Item = (Micros, u64)> {
+        let outside_second = self.entries.len() - self.seconds.len();
+        let first = match window {
+            Window::Minute => {
+                usize::try_from(start.saturating_sub(self.head)).unwrap_or(usize::MAX).min(self.entries.len())
+            }
+            Window::Second => outside_second,
+        };
+        let logged = self.entries.range(first..).enumerate().filter_map(move |(index, entry)| {
+            let charge = match (cause, window, of) {
+                _ if of.is_some_and(|slot| slot != entry.slot) => 0,
+                (Cause::Requests | Cause::Surge, ..) => u64::from(entry.requests),
+                (Cause::Tokens, Window::Second, _) => self.seconds[index],
+                (Cause::Tokens, Window::Minute, None) => entry.tokens.account,
+                (Cause::Tokens, Window::Minute, Some(_)) => entry.tokens.workspace,
+            };
+            (charge > 0).then_some((entry.at, charge))
+        });
+        let restored = self.restored.iter().flat_map(move |it| it.charges(of, cause, window));
+        merge(logged, restored)
+    }
+
+    /// Moves the scope's mark of its oldest charge to where that lies now, and tells it. Each entry is passed once.
+    fn skip_settled(&mut self, of: Of, cause: Cause) -> u64 {
+        let tokens = cause == Cause::Tokens;
+        let sums = self.sums(of);
+        let start = if tokens { sums.oldest_tokens } else { sums.oldest_request }.max(self.head);
+        let first = usize::try_from(start - self.head).unwrap_or(usize::MAX).min(self.entries.len());
+        let empty = self.entries.range(first..).take_while(|it| match of {
+            Some(slot) if slot != it.slot => true,
+            Some(_) if tokens => it.tokens.workspace == 0,
+            None if tokens => it.tokens.account == 0,
+            _ => it.requests == 0,
+        });
+        let oldest = start + empty.count() as u64;
+        let sums = self.scope_mut(of);
+        *(if tokens { &mut sums.oldest_tokens } else { &mut sums.oldest_request }) = oldest;
+        oldest
+    }
+
+    /// Gives back memory that a busier minute needed, and forgets workspaces without charges.
+    pub(crate) fn shrink(&mut self) {
+        if self.entries.capacity() > 4 * self.entries.len().max(4) {
+            self.entries.shrink_to(2 * self.entries.len());
+        }
+        if self.seconds.capacity() > 4 * self.seconds.len().max(16) {
+            self.seconds.shrink_to(2 * self.seconds.len());
+        }
+        self.workspaces.retain(|(_, sums)| sums.r60 > 0 || sums.t60 > 0 || sums.r1 > 0 || sums.t1 > 0);
+        if self.workspaces.capacity() > 4 * self.workspaces.len().max(1) {
+            self.workspaces.shrink_to(2 * self.workspaces.len());
+        }
+    }
+
+    fn index(&self, sequence: u64) -> Option<usize> {
+        let index = usize::try_from(sequence.checked_sub(self.head)?).ok()?;
+        (index < self.entries.len()).then_some(index)
+    }
+
+    fn position(&self, slot: WorkspaceSlot) -> Result<usize, usize> {
+        self.workspaces.binary_search_by_key(&slot, |it| it.0)
+    }
+
+    fn scope_mut(&mut self, of: Of) -> &mut Sums {
+        let Some(slot) = of else { return &mut self.account };
+        let found = self.position(slot).unwrap_or_else(|at| {
+            if self.workspaces.len() == self.workspaces.capacity() {
+                // Not doubled from four on, as a vector would: most cells have one or two workspaces.
+                self.workspaces.reserve_exact(1 + self.workspaces.len() / 2);
+            }
+            self.workspaces.insert(at, (slot, Sums::default()));
+            at
+        });
+        &mut self.workspaces[found].1
+    }
+}
+
+/// Two sequences in order of time as one.
+fn merge(
+    a: impl Iterator<Item = (Micros, u64)>,
+    b: impl Iterator<Item = (Micros, u64)>,
+) -> impl Iterator<Item = (Micros, u64)> {
+    let (mut a, mut b) = (a.peekable(), b.peekable());
+    std::iter::from_fn(move || match (a.peek(), b.peek()) {
+        (Some(from_a), Some(from_b)) if from_b.0 < from_a.0 => b.next(),
+        (Some(_), _) => a.next(),
+        (None, _) => b.next(),
+    })
+}
