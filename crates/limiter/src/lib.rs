@@ -16,6 +16,7 @@ mod log;
 mod permit;
 mod refusal;
 mod restored;
+pub mod simulate;
 mod standing;
 mod surge;
 
