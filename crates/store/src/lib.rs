@@ -16,11 +16,13 @@ pub mod member;
 pub mod model;
 pub mod provider;
 pub mod rollup;
+mod schema;
 pub mod session;
 pub mod workspace;
 
 pub use connect::{Conn, Store, Tx};
 pub use error::StoreError;
+pub use schema::Column;
 pub use sql::{STATEMENTS, Statement};
 
 /// What every function of this crate answers with.
