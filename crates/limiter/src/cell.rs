@@ -189,8 +189,8 @@ impl Cell {
 
     /// What is charged at `now`.
     pub fn live(&mut self, now: Micros) -> LiveUse {
-        let Some(log) = &mut self.log else { return LiveUse::default() };
         self.last = self.last.max(now);
+        let Some(log) = &mut self.log else { return LiveUse::default() };
         log.expire(self.last);
         let charged = log.workspaces().map(|(slot, sums)| (slot, shown(&sums))).filter(|it| it.1 != Use::default());
         LiveUse { account: shown(&log.sums(None)), workspaces: charged.collect() }
@@ -252,8 +252,8 @@ impl Cell {
 
     /// Gives back memory; after [`IDLE`] without a call, all of it. `true` if nothing is left.
     pub fn sweep(&mut self, now: Micros) -> bool {
-        let Some(log) = &mut self.log else { return self.flushed_all() };
         self.last = self.last.max(now);
+        let Some(log) = &mut self.log else { return self.flushed_all() };
         log.expire(self.last);
         log.shrink();
         if log.is_empty() && !self.touched.counts(IDLE, self.last) {

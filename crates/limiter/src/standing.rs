@@ -33,12 +33,13 @@ fn quota(
 ) -> Option<Quota> {
     let used = |of: Of| {
         let sums = log.sums(of);
-        if cause == Cause::Tokens { u64::try_from(sums.t60).unwrap_or(u64::MAX) } else { sums.r60 }
+        if cause == Cause::Tokens { sums.t60 } else { sums.r60.into() }
     };
     let stand = |scope, of: Of, limit: Option<(u64, u64)>| {
         let (limit, per_second) = limit?;
         let used = used(of);
-        let quota = Quota { scope, limit, remaining: limit.saturating_sub(used), reset_us: 0, per_second };
+        let remaining = limit.saturating_sub(u64::try_from(used).unwrap_or(u64::MAX));
+        let quota = Quota { scope, limit, remaining, reset_us: 0, per_second };
         Some((quota, of, used))
     };
     let account = stand(Scope::Account, None, limits[0]);
@@ -54,8 +55,8 @@ fn quota(
         None if used == 0 => 0,
         // Above a lowered limit, the remaining 0 grows when the use has come below the limit.
         None => {
-            let excess = (used.saturating_sub(quota.limit) + 1).min(used);
-            log.leaves(of, cause, Window::Minute, excess.into()).since(now)
+            let excess = (used.saturating_sub(quota.limit.into()) + 1).min(used);
+            log.leaves(of, cause, Window::Minute, excess).since(now)
         }
     };
     Some(quota)
