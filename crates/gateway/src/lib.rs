@@ -4,13 +4,20 @@
 mod base;
 mod dialect;
 mod headers;
+mod id;
 mod json;
+mod pieces;
 pub mod record;
 mod refusal;
 mod request;
 mod route;
+mod settings;
 pub mod snapshot;
+mod sse;
+mod upstream;
+mod usage;
 
 pub use base::{BaseError, Credential};
 pub use record::{CallRecord, Caller, Lane, Outcome, Record, Records, Refused, StoppedRecord, Tokens};
+pub use settings::Settings;
 pub use snapshot::{Contents, KeyDigest, Snapshot};

@@ -30,6 +30,8 @@ pub(crate) struct Fields<'a> {
     pub(crate) ascii_bytes: u64,
     pub(crate) other_bytes: u64,
     pub(crate) token_ids: u64,
+    /// Native streams: each frame holds what is new, not the whole text so far.
+    pub(crate) incremental: bool,
     /// Offset of the object's closing brace.
     pub(crate) closing: usize,
 }
@@ -132,7 +134,7 @@ const SINGLE: [&str; 12] = [
 ];
 
 /// Keys whose values are no text: media in every form it is given in, and tags rather than words.
-fn is_no_text(key: &str) -> bool {
+pub(crate) fn is_no_text(key: &str) -> bool {
     matches!(
         key,
         "audio"
@@ -224,6 +226,10 @@ impl<'a> Reader<'a> {
                 "max_tokens" => self.maximum(it, "max_tokens"),
                 "n" => self.times(it),
                 "tools" => self.everything(it),
+                "incremental_output" => {
+                    self.fields.incremental = it.peek()? == Kind::True;
+                    it.skip().map(drop)
+                }
                 _ => it.skip().map(drop),
             }
         })

@@ -1,0 +1,36 @@
+//! What the process may set.
+
+use std::time::Duration;
+
+/// Sizes and time-outs of the data plane.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Bytes of a request's body that are accepted.
+    pub body_limit: u64,
+    /// Until a connection to a provider stands, TLS included.
+    pub connect_timeout: Duration,
+    /// Until a provider's first byte.
+    pub first_byte_timeout: Duration,
+    /// Silence within an answer.
+    pub silence_timeout: Duration,
+    /// Silence of a client that is sending its head or body.
+    pub client_timeout: Duration,
+    /// The longest wait that `X-DashScope-Wait-Timeout` can ask for.
+    pub max_wait: Duration,
+    /// What running calls get to finish when the process stops.
+    pub drain: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            body_limit: 32 << 20,
+            connect_timeout: Duration::from_secs(5),
+            first_byte_timeout: Duration::from_secs(300),
+            silence_timeout: Duration::from_secs(120),
+            client_timeout: Duration::from_secs(60),
+            max_wait: Duration::from_secs(120),
+            drain: Duration::from_secs(30),
+        }
+    }
+}
