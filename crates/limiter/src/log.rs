@@ -149,7 +149,9 @@ impl Log {
         let workspace = self.scope_mut(Some(entry.slot));
         workspace.join_minute(requests, entry.tokens.workspace);
         workspace.join_second(requests, second);
+        grow(&mut self.entries);
         self.entries.push_back(entry);
+        grow(&mut self.seconds);
         self.seconds.push_back(second);
         sequence
     }
@@ -291,6 +293,13 @@ impl Log {
             at
         });
         &mut self.workspaces[found].1
+    }
+}
+
+/// Makes room by an eighth where a ring would double: a minute of calls should cost what its entries cost.
+fn grow<T>(ring: &mut VecDeque<T>) {
+    if ring.len() == ring.capacity() {
+        ring.reserve_exact((ring.len() / 8).max(4));
     }
 }
 
