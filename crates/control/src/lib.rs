@@ -1,1 +1,70 @@
-//! To be written.
+//! Use cases: each authorises, validates, and writes rows, audit event and revision in one transaction.
+//! Knows neither HTTP nor the limiter; console, command line and process are its callers.
+
+pub mod accounts;
+mod actor;
+mod attempts;
+mod clock;
+mod edit;
+mod error;
+pub mod keys;
+pub mod members;
+pub mod models;
+mod passwords;
+pub mod providers;
+pub mod secret;
+mod session_store;
+pub mod setup;
+pub mod sign_in;
+pub mod workspaces;
+
+pub use actor::Actor;
+pub use clock::{ManualWallClock, SystemWallClock, WallClock};
+pub use error::{ControlError, FieldError, Result};
+pub use passwords::Passwords;
+pub use secret::{Secret, Vault};
+pub use session_store::{MEMBER_KEY, Sessions};
+pub use store::Store;
+
+use std::sync::Arc;
+
+/// Everything the use cases need. Cheap to clone.
+#[derive(Clone)]
+pub struct Control(Arc<Parts>);
+
+struct Parts {
+    store: Store,
+    vault: Vault,
+    clock: Arc<dyn WallClock>,
+    passwords: Passwords,
+    attempts: attempts::Attempts,
+    setup: setup::Setup,
+}
+
+impl std::fmt::Debug for Control {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Control").field(&self.0.store).finish()
+    }
+}
+
+impl Control {
+    /// Puts the parts together. The store is migrated already.
+    pub fn new(store: Store, vault: Vault, clock: Arc<dyn WallClock>, passwords: Passwords) -> Self {
+        let attempts = attempts::Attempts::new(Arc::clone(&clock));
+        Self(Arc::new(Parts { store, vault, clock, passwords, attempts, setup: setup::Setup::default() }))
+    }
+
+    /// The store, for what needs no authorisation: the process's own reading and recording.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.0.vault
+    }
+
+    /// The wall clock: for storage, expiry and display alone.
+    pub fn now_ms(&self) -> i64 {
+        self.0.clock.now_ms()
+    }
+}
