@@ -18,6 +18,7 @@ pub mod provider;
 pub mod rollup;
 mod schema;
 pub mod session;
+pub mod usage;
 pub mod workspace;
 
 pub use connect::{Conn, Store, Tx};

@@ -15,6 +15,7 @@ pub const STATEMENTS: &[&[Statement]] = &[
     crate::provider::STATEMENTS,
     crate::rollup::STATEMENTS,
     crate::session::STATEMENTS,
+    crate::usage::STATEMENTS,
     crate::workspace::STATEMENTS,
 ];
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Figures, Histogram, Lane, Level, SeriesKey};
-use crate::{Result, Store, Tx, call_log::CallRow, connect::Engine};
+use crate::{Result, Store, Tx, call_log::CallRow, connect::Engine, usage::UsageFlush};
 
 macro_rules! names {
     ([] $($(#[$doc:meta])* $n:literal $name:ident;)*) => { concat!($(", ", stringify!($name)),*) };
@@ -94,12 +94,18 @@ pub struct Batch {
     pub keys_used: Vec<(String, i64)>,
     /// Peaks of use since the last flush.
     pub peaks: Vec<Peak>,
+    /// Charges of the ledger, and a sign of life.
+    pub usage: Option<UsageFlush>,
 }
 
 impl Batch {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.deltas.is_empty() && self.calls.is_empty() && self.keys_used.is_empty() && self.peaks.is_empty()
+        self.deltas.is_empty()
+            && self.calls.is_empty()
+            && self.keys_used.is_empty()
+            && self.peaks.is_empty()
+            && self.usage.is_none()
     }
 }
 
@@ -148,6 +154,9 @@ impl Store {
             tx.raise_peak(&peak.account, &peak.model, peak.at_ms, peak.tokens).await?;
         }
         tx.log_calls(&batch.calls).await?;
+        if let Some(usage) = &batch.usage {
+            tx.flush_usage(usage).await?;
+        }
         tx.commit().await
     }
 

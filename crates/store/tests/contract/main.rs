@@ -5,6 +5,7 @@ mod accounts;
 mod engine;
 mod schema;
 mod statistics;
+mod usage;
 
 use engine::Engines;
 
@@ -20,5 +21,8 @@ async fn both_engines_keep_the_contract() {
     }
     for store in engines.empty("statistics").await {
         statistics::check(&store).await;
+    }
+    for store in engines.empty("usage").await {
+        usage::check(&store).await;
     }
 }

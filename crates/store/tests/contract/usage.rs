@@ -1,0 +1,55 @@
+//! Charges that survive a restart.
+
+use store::{
+    Store,
+    rollup::Batch,
+    usage::{Heartbeat, UsageFlush, UsageRow},
+};
+
+pub(crate) async fn check(store: &Store) {
+    changes_of_a_bucket_add_up_and_old_ones_are_forgotten(store).await;
+    nodes_keep_to_themselves(store).await;
+}
+
+fn row(end_us: i64, requests: i64, tokens: i64) -> UsageRow {
+    UsageRow {
+        end_us,
+        account_id: "a".to_owned(),
+        model_code: "m".to_owned(),
+        workspace_id: "w".to_owned(),
+        requests,
+        tokens,
+        workspace_requests: requests,
+        workspace_tokens: tokens + 1,
+    }
+}
+
+async fn flush(store: &Store, node: &str, at_us: i64, changes: Vec<UsageRow>, forget_before_us: Option<i64>) {
+    let beat = Heartbeat { boot: "b".to_owned(), at_us, at_ms: at_us / 1000, clean: false };
+    let usage = UsageFlush { node: node.to_owned(), beat, changes, forget_before_us };
+    store.record(&Batch { usage: Some(usage), ..Default::default() }).await.unwrap();
+}
+
+async fn changes_of_a_bucket_add_up_and_old_ones_are_forgotten(store: &Store) {
+    assert_eq!(store.read().await.unwrap().heartbeat("n1").await.unwrap(), None);
+    flush(store, "n1", 100, vec![row(100, 2, 50), row(200, 1, 5)], None).await;
+    flush(store, "n1", 200, vec![row(100, 0, -20)], None).await;
+    let mut conn = store.read().await.unwrap();
+    let mut first = row(100, 2, 30);
+    first.workspace_tokens = 51 - 19;
+    assert_eq!(conn.usage("n1").await.unwrap(), [first, row(200, 1, 5)]);
+    let beat = conn.heartbeat("n1").await.unwrap().unwrap();
+    assert_eq!((beat.at_us, beat.clean), (200, false));
+    drop(conn);
+    flush(store, "n1", 300, vec![], Some(200)).await;
+    assert_eq!(store.read().await.unwrap().usage("n1").await.unwrap(), [row(200, 1, 5)]);
+}
+
+async fn nodes_keep_to_themselves(store: &Store) {
+    flush(store, "n2", 100, vec![row(100, 9, 9)], Some(1_000_000)).await;
+    assert_eq!(store.read().await.unwrap().usage("n1").await.unwrap().len(), 1);
+    let mut tx = store.begin().await.unwrap();
+    assert_eq!(tx.forget_usage("n1").await.unwrap(), 1);
+    tx.commit().await.unwrap();
+    assert!(store.read().await.unwrap().usage("n1").await.unwrap().is_empty());
+}
