@@ -47,7 +47,7 @@ fn read(mut args: impl Iterator<Item = String>) -> Result<ProviderSettings, Stri
             "--output" => settings.speed = Speed::Instant { output: number()? },
             "--seed" => settings.seed = number()?,
             "--log" => {
-                settings.log_capacity = usize::try_from(number()?).map_err(|_| format!("{value} is too large"))?
+                settings.log_capacity = usize::try_from(number()?).map_err(|_| format!("{value} is too large"))?;
             }
             "--credential" => settings.credential = Some(value),
             _ => return Err(format!("{name} is unknown")),

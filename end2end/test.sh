@@ -1,0 +1,16 @@
+#!/bin/bash
+# Every test, from the quick to the slow.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { echo "==> test: $* (after $SECONDS s)"; }
+
+step "the browser part"
+cargo run -p xtask -- browser --dev
+step "Rust"
+cargo test
+step "official SDKs"
+cargo build -p sluice -p testkit --bins
+.venv/bin/python -m pytest -q end2end/sdk
+end2end/e2e.sh
+step "all done"
