@@ -30,7 +30,7 @@ pub struct Cell {
     next: u64,
     learned: Learned,
     peak_tokens: u64,
-    flush: Option<Flush>,
+    flush: Option<Box<Flush>>,
 }
 
 /// The charge of one admitted call: what [`Cell::settle`] needs to correct it.
@@ -58,7 +58,7 @@ impl Charge {
 impl Cell {
     /// A cell whose charges are kept for [`Self::drain`].
     pub fn flushed() -> Self {
-        Self { flush: Some(Flush::default()), ..Self::default() }
+        Self { flush: Some(Box::default()), ..Self::default() }
     }
 
     /// Time as this cell has seen it, never before its last reading, and the log as it is then.
@@ -264,7 +264,7 @@ impl Cell {
     }
 
     fn flushed_all(&self) -> bool {
-        self.flush.as_ref().is_none_or(Flush::is_empty)
+        self.flush.as_ref().is_none_or(|it| it.is_empty())
     }
 }
 

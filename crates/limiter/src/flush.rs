@@ -92,7 +92,8 @@ impl Flush {
         }
         let needed = self.changes.len();
         self.changes.clear();
-        if self.changes.capacity() > 4 * needed.max(64) {
+        // Room for a tick four times as busy stays; thousands of cells must not keep that of their busiest.
+        if self.changes.capacity() > 4 * needed.max(4) {
             self.changes.shrink_to(2 * needed);
         }
     }

@@ -299,7 +299,7 @@ impl Log {
 /// Makes room by an eighth where a ring would double: a minute of calls should cost what its entries cost.
 fn grow<T>(ring: &mut VecDeque<T>) {
     if ring.len() == ring.capacity() {
-        ring.reserve_exact((ring.len() / 8).max(4));
+        ring.reserve_exact((ring.len() / 8).max(2));
     }
 }
 

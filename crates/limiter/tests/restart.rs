@@ -53,21 +53,23 @@ fn charge(requests: i64, tokens: i64) -> ScopeCharge {
 #[test]
 fn charges_are_flushed_by_bucket_and_corrected_in_their_own() {
     let clock = clock();
-    let world = world(&clock, limits(None, 1000), limits(None, 50));
+    let world = world(&clock, limits(None, 6000), limits(None, 600));
     let mut stored = Stored::default();
-    let (first, _) = world.admit(10, 60);
+    let (first, _) = world.admit(5, 0);
     clock.advance(30_000);
-    let (second, _) = world.admit(5, 0);
+    let (second, _) = world.admit(5, 900); // 905 in the account, the 595 that are left in the workspace
+    let _elsewhere = world.decide_as(WorkspaceSlot(7), world.limits(), 1, 1);
     clock.advance(70_000);
-    let (_third, _) = world.admit(1, 1);
+    let _next = world.decide_as(WorkspaceSlot(7), world.limits(), 2, 2);
     stored.flush(&world);
-    assert_eq!(stored.sums(), [(BUCKET, charge(2, 75), charge(2, 55)), (2 * BUCKET, charge(1, 2), charge(1, 2))]);
+    let others = [(BUCKET, charge(1, 2), charge(1, 2)), (2 * BUCKET, charge(1, 4), charge(1, 4))];
+    assert_eq!(stored.sums(), [(BUCKET, charge(2, 910), charge(2, 600)), others[0], others[1]]);
 
     clock.advance(SECOND);
-    first.settle(Settlement::Exact { prompt: None, total: 12, ended_well: true });
-    second.settle(Settlement::Nothing);
+    second.settle(Settlement::Exact { prompt: None, total: 12, ended_well: true });
+    first.settle(Settlement::Nothing);
     stored.flush(&world);
-    assert_eq!(stored.sums()[0], (BUCKET, charge(2, 12), charge(2, 12)));
+    assert_eq!(stored.sums(), [(BUCKET, charge(2, 12), charge(2, 12)), others[0], others[1]]);
     let mut quiet = true;
     world.ledger.drain(|_, _| quiet = false);
     assert!(quiet, "nothing changed, nothing flushed");

@@ -1,0 +1,159 @@
+//! What a cell costs: nothing new for each call, little for each entry, nothing when idle.
+#![allow(unsafe_code, reason = "an allocator that counts can be written in no other way")]
+
+mod common;
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    collections::VecDeque,
+    sync::Arc,
+};
+
+use common::{MINUTE, SECOND, World, limits};
+use domain::{AccountId, ModelCode};
+use limiter::{CellLimits, Clock, Decision, Demand, Ledger, ManualClock, Micros, Permit, Settlement, Surge};
+
+thread_local! {
+    // Each test runs on a thread of its own, so these are the test's own numbers.
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    static LIVE: Cell<i64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+fn count(allocations: u64, bytes: i64) {
+    ALLOCATIONS.with(|it| it.set(it.get() + allocations));
+    LIVE.with(|it| it.set(it.get() + bytes));
+}
+
+fn signed(bytes: usize) -> i64 {
+    i64::try_from(bytes).expect("no such machine")
+}
+
+// SAFETY: every call is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(1, signed(layout.size()));
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(0, -signed(layout.size()));
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(1, signed(size) - signed(layout.size()));
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations() -> u64 {
+    ALLOCATIONS.with(Cell::get)
+}
+
+fn live() -> i64 {
+    LIVE.with(Cell::get)
+}
+
+/// 500 calls a second, each open for 20 ms, with a flush every tenth of a second and a sweep every five: the allocations
+/// of the calls themselves, those of the flush left out.
+fn allocations_of_calls(world: &World, open: &mut VecDeque<Permit>, seconds: u64) -> u64 {
+    let mut allocated = 0;
+    for call in 0..seconds * 500 {
+        world.clock.advance(2_000);
+        let before = allocations();
+        open.push_back(world.admit(10, 90).0);
+        if open.len() > 10 {
+            let permit = open.pop_front().expect("not empty");
+            permit.settle(Settlement::Exact { prompt: Some(11), total: 60, ended_well: true });
+        }
+        allocated += allocations() - before;
+        if call % 50 == 0 {
+            world.ledger.drain(|_, _| ());
+        }
+        if call % 2500 == 0 {
+            world.ledger.sweep();
+        }
+    }
+    allocated
+}
+
+#[test]
+fn an_admitted_call_allocates_nothing_in_the_steady_state() {
+    let clock = Arc::new(ManualClock::at(Micros(200 * SECOND)));
+    for ledger in [Ledger::new(clock.clone(), Surge::default()), Ledger::flushed(clock.clone(), Surge::default())] {
+        let world = World::of(ledger, clock.clone(), limits(60_000, 60_000_000), limits(50_000, 50_000_000));
+        let mut open = VecDeque::with_capacity(64);
+        let growing = allocations_of_calls(&world, &mut open, 130);
+        assert!(growing > 0, "the allocator counts");
+        assert_eq!(allocations_of_calls(&world, &mut open, 20), 0, "{ledger:?}", ledger = world.ledger);
+    }
+}
+
+#[test]
+fn a_call_of_the_last_minute_costs_its_entry() {
+    let world = World::new(limits(None, None), limits(None, None));
+    let calls = 200_000;
+    let before = live();
+    for _ in 0..calls {
+        world.clock.advance(MINUTE / calls);
+        world.admit(10, 90).0.settle(Settlement::Nothing);
+    }
+    let each = (live() - before) as f64 / calls as f64;
+    assert!(each < 37.0, "{each} bytes for a call of the last minute");
+    world.clock.advance(MINUTE);
+    world.ledger.sweep();
+    assert!(live() - before < 1_000, "room that a busier minute needed is given back");
+}
+
+fn one_call(ledger: &Ledger, cell: u32) {
+    let account = AccountId::new("01890a5d-ac96-774b-bcce-b302099a8057");
+    let model = ModelCode::parse(&format!("qwen-plus-{cell}")).expect("a name");
+    let limits = CellLimits { account: limits(600, 1_000_000), ..CellLimits::default() };
+    let demand = Demand { ascii_bytes: 100, ..Demand::default() };
+    let decision = ledger.cell(&account, &model).admit(limiter::WorkspaceSlot(1), &limits, demand);
+    assert!(matches!(decision, Decision::Admitted(..)));
+}
+
+#[test]
+fn an_active_cell_costs_half_a_kilobyte_and_an_idle_one_nothing() {
+    let clock = Arc::new(ManualClock::at(Micros(200 * SECOND)));
+    let ledger = Ledger::new(clock.clone(), Surge::default());
+    let cells = 14_000; // just below a doubling of the map, so that its room is used
+    let before = live();
+    (0..cells).for_each(|cell| one_call(&ledger, cell));
+    let each = (live() - before) / i64::from(cells);
+    let (name, call) = (64 + 36 + 15, 2 * 40);
+    assert!(each - name - call <= 430, "{each} bytes for a cell with its name and room for two calls");
+
+    clock.advance(119 * SECOND);
+    ledger.sweep();
+    assert!(live() - before > i64::from(cells) * 200);
+    clock.advance(SECOND);
+    ledger.sweep();
+    let left = (live() - before) / i64::from(cells);
+    assert!(left <= 40, "{left} bytes for an idle cell");
+}
+
+#[test]
+fn a_cell_that_is_held_keeps_what_it_learned_and_forgets_its_charges() {
+    let clock = Arc::new(ManualClock::at(Micros(200 * SECOND)));
+    let world =
+        World::of(Ledger::new(clock.clone(), Surge::default()), clock.clone(), limits(600, None), limits(600, None));
+    world.admit(10, None).0.settle(Settlement::Exact { prompt: None, total: 60, ended_well: true });
+    let (open, _) = world.admit(10, 20);
+    let before = live();
+    clock.advance(120 * SECOND);
+    world.ledger.sweep();
+    assert!(live() < before);
+    assert_eq!(world.cell.learned().output, Some(963));
+    assert!(Arc::ptr_eq(&world.cell, &world.ledger.cell(&common::account(), &common::model())));
+    open.settle(Settlement::Exact { prompt: None, total: 45, ended_well: true });
+    assert_eq!(world.used(), [0, 15, 0, 0], "a call that outlived it still owes its excess");
+    assert_eq!(clock.now(), Micros(320 * SECOND));
+}
