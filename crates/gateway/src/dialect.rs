@@ -62,7 +62,11 @@ impl Words {
 
     /// Tokens at `ratio` tokens for each estimated one.
     pub(crate) fn tokens(self, ratio: f64) -> u64 {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is far below 2^53, never negative")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it is far below 2^53, never negative"
+        )]
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let tokens = ((self.ascii as f64 / 4.0 + self.other as f64 / 3.0) * ratio).ceil() as u64;
         tokens
@@ -150,7 +154,9 @@ fn status_of(word: &str) -> Option<u16> {
         return Some(status);
     }
     Some(match word {
-        "limit_requests" | "limit_burst_rate" | "insufficient_quota" | "rate_limit_exceeded" | "rate_limit_error" => 429,
+        "limit_requests" | "limit_burst_rate" | "insufficient_quota" | "rate_limit_exceeded" | "rate_limit_error" => {
+            429
+        }
         "invalid_request_error" | "invalid_parameter_error" | "InvalidParameter" => 400,
         "authentication_error" | "invalid_api_key" | "InvalidApiKey" => 401,
         "permission_error" | "Model.AccessDenied" => 403,

@@ -2,15 +2,21 @@
 //! and records them. Knows neither the store nor the console.
 
 mod base;
+mod call;
 mod dialect;
+mod gateway;
 mod headers;
 mod id;
+mod ingress;
 mod json;
+mod meter;
 mod pieces;
 pub mod record;
 mod refusal;
+mod relay;
 mod request;
 mod route;
+mod serve;
 mod settings;
 pub mod snapshot;
 mod sse;
@@ -18,6 +24,8 @@ mod upstream;
 mod usage;
 
 pub use base::{BaseError, Credential};
+pub use gateway::{Gateway, WallClock};
 pub use record::{CallRecord, Caller, Lane, Outcome, Record, Records, Refused, StoppedRecord, Tokens};
+pub use serve::serve;
 pub use settings::Settings;
 pub use snapshot::{Contents, KeyDigest, Snapshot};

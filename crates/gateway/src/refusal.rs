@@ -6,7 +6,7 @@ use std::{fmt::Write, time::Duration};
 use domain::{Cause, ErrorDialect, Scope};
 use limiter::{Denial, Violation};
 
-use crate::{dialect::Dialect, request::Invalid};
+use crate::{dialect::Dialect, request::Invalid, route::Operation};
 
 mod anthropic;
 mod native;
@@ -180,6 +180,16 @@ impl Refusal<'_> {
                 format!("Provider {provider} sent nothing for {} s.", waited.as_secs())
             }
         }
+    }
+}
+
+/// An error inside a stream, after which the stream ends. `last` is the id or sequence number of the last event.
+pub(crate) fn event(refusal: &Refusal<'_>, operation: Operation, request_id: &str, last: u64) -> String {
+    match operation {
+        Operation::Chat | Operation::Completions | Operation::Embeddings => openai::event(refusal, request_id),
+        Operation::Responses => openai::responses_event(refusal, last),
+        Operation::Service { .. } => native::event(refusal, request_id, last),
+        Operation::Messages => anthropic::event(refusal, request_id),
     }
 }
 

@@ -42,7 +42,9 @@ pub(crate) enum Operation {
     Embeddings,
     Responses,
     /// A native service; embeddings state no maximum of output, for there is none.
-    Service { embeddings: bool },
+    Service {
+        embeddings: bool,
+    },
     Messages,
 }
 
@@ -105,7 +107,11 @@ fn call<'a>(method: &Method, dialect: Dialect, operation: Operation, tail: &'a s
 }
 
 fn get<'a>(method: &Method, dialect: Dialect, target: Target, tail: &'a str) -> Found<'a> {
-    if method == Method::GET { Found::Route(Route { dialect, target, tail }) } else { Found::OtherMethod(dialect, "GET") }
+    if method == Method::GET {
+        Found::Route(Route { dialect, target, tail })
+    } else {
+        Found::OtherMethod(dialect, "GET")
+    }
 }
 
 /// What follows `prefix`, if `path` is it or lies below it.

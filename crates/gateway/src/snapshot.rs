@@ -206,9 +206,9 @@ pub(crate) struct ModelEntry {
 #[derive(Debug)]
 pub(crate) struct ProviderEntry {
     pub(crate) name: ProviderName,
-    pub(crate) openai: Option<Base>,
-    pub(crate) native: Option<Base>,
-    pub(crate) anthropic: Option<Base>,
+    pub(crate) openai: Option<Arc<Base>>,
+    pub(crate) native: Option<Arc<Base>>,
+    pub(crate) anthropic: Option<Arc<Base>>,
 }
 
 /// Something in the contents that could not be used; what depends on it is left out.
@@ -283,6 +283,7 @@ fn providers(rows: Vec<Provider>, problems: &mut Vec<Problem>) -> HashMap<Provid
         let credential = row.credential.as_ref();
         let mut base = |url: Option<String>, parse: fn(&str, Option<&Credential>) -> Result<Base, BaseError>| {
             parse(&url?, credential)
+                .map(Arc::new)
                 .map_err(|source| problems.push(Problem::BaseUrl { provider: row.name.clone(), source }))
                 .ok()
         };

@@ -201,7 +201,8 @@ mod tests {
     #[test]
     fn an_event_ends_with_its_blank_line_whatever_the_line_ends_are() {
         for end in ["\n", "\r\n", "\r"] {
-            let events = ["data: a", "id:1|event:result|data:{}", ": ping"].map(|it| format!("{it}||").replace('|', end));
+            let events =
+                ["data: a", "id:1|event:result|data:{}", ": ping"].map(|it| format!("{it}||").replace('|', end));
             let stream = events.concat();
             for size in 1..=stream.len() {
                 let chunks: Vec<_> = stream.as_bytes().chunks(size).collect();

@@ -114,7 +114,8 @@ impl Pool {
         let mut origins = self.origins.lock();
         let idle = &mut origins[origin].1;
         // The oldest lie first, for the youngest are taken: what a peak left behind goes here.
-        let stale = idle.iter().take(2).take_while(|it| now.since(it.since) >= IDLE_US || it.sender.is_closed()).count();
+        let stale =
+            idle.iter().take(2).take_while(|it| now.since(it.since) >= IDLE_US || it.sender.is_closed()).count();
         idle.drain(..stale);
         idle.push(Idle { sender, since: now });
     }

@@ -99,10 +99,8 @@ pub(super) fn responses_event(lines: &Lines<'_>) -> Result<Event, Fault> {
     if !matches!(kind, "response.completed" | "response.incomplete" | "response.failed") {
         event.counts = None;
     }
-    let unknown = || super::ProviderError {
-        status: own_status.unwrap_or(super::UNKNOWN),
-        cause: super::cause_of(&lines.data),
-    };
+    let unknown =
+        || super::ProviderError { status: own_status.unwrap_or(super::UNKNOWN), cause: super::cause_of(&lines.data) };
     event.error = match kind {
         "error" => Some(unknown()),
         "response.failed" => event.error.or_else(|| Some(unknown())),

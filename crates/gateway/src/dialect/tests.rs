@@ -13,11 +13,15 @@ fn counts(event: &Event) -> Option<(Option<u64>, u64)> {
 #[test]
 fn chat() {
     let chat = |data: &str| read(Operation::Chat, &format!("data: {data}\n\n"));
-    let role = chat(r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null}"#);
+    let role = chat(
+        r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null}"#,
+    );
     assert_eq!(role, Event::default());
     let words = chat(r#"{"choices":[{"delta":{"content":"中 ok"},"finish_reason":null}]}"#);
     assert_eq!((words.has_content, words.words), (true, Words { ascii: 3, other: 3 }));
-    for delta in [r#"{"reasoning_content":"a"}"#, r#"{"tool_calls":[{"id":"x","function":{"name":"f","arguments":""}}]}"#] {
+    for delta in
+        [r#"{"reasoning_content":"a"}"#, r#"{"tool_calls":[{"id":"x","function":{"name":"f","arguments":""}}]}"#]
+    {
         assert!(chat(&format!(r#"{{"choices":[{{"delta":{delta}}}]}}"#)).has_content, "{delta}");
     }
     assert!(read(Operation::Completions, "data: {\"choices\":[{\"text\":\"a\"}]}\n\n").has_content);
@@ -46,7 +50,10 @@ fn chat_errors() {
 #[test]
 fn responses() {
     let event = |kind: &str, rest: &str| {
-        read(Operation::Responses, &format!("event: {kind}\ndata: {{\"type\":\"{kind}\",\"sequence_number\":7{rest}}}\n\n"))
+        read(
+            Operation::Responses,
+            &format!("event: {kind}\ndata: {{\"type\":\"{kind}\",\"sequence_number\":7{rest}}}\n\n"),
+        )
     };
     let delta = event("response.output_text.delta", r#","delta":"hello""#);
     assert_eq!((delta.has_content, delta.number, delta.words.ascii), (true, Some(7), 5));
@@ -54,11 +61,15 @@ fn responses() {
     let completed = event("response.completed", usage);
     assert_eq!((completed.ends_well, counts(&completed)), (true, Some((Some(4), 6))));
     assert!(event("response.incomplete", usage).ends_well);
-    let failed = event("response.failed", r#","response":{"error":{"code":"rate_limit_exceeded"},"usage":{"total_tokens":6}}"#);
+    let failed =
+        event("response.failed", r#","response":{"error":{"code":"rate_limit_exceeded"},"usage":{"total_tokens":6}}"#);
     assert_eq!((failed.ends_well, failed.error.map(|it| it.status)), (false, Some(429)));
     assert!(failed.counts.is_some());
     assert_eq!(event("response.in_progress", usage).counts, None);
-    assert_eq!(event("error", r#","code":"insufficient_quota""#).error.map(|it| (it.status, it.cause)), Some((429, Some(Cause::Tokens))));
+    assert_eq!(
+        event("error", r#","code":"insufficient_quota""#).error.map(|it| (it.status, it.cause)),
+        Some((429, Some(Cause::Tokens)))
+    );
 }
 
 #[test]
@@ -67,7 +78,9 @@ fn native() {
     let text = frame(r#"{"output":{"finish_reason":"null","text":"hi"},"usage":{"input_tokens":4,"output_tokens":2}}"#);
     assert_eq!((text.has_content, text.ends_well, text.number), (true, false, Some(3)));
     assert_eq!(counts(&text), Some((Some(4), 6)));
-    let message = frame(r#"{"output":{"choices":[{"finish_reason":"stop","message":{"role":"assistant","content":[{"text":"hi"}]}}]}}"#);
+    let message = frame(
+        r#"{"output":{"choices":[{"finish_reason":"stop","message":{"role":"assistant","content":[{"text":"hi"}]}}]}}"#,
+    );
     assert!(message.ends_well && message.has_content);
     assert_eq!(message.words.ascii, 2);
     let error = "id:1\nevent:error\n:HTTP_STATUS/429\ndata:{\"request_id\":\"RID\",\"code\":\"Throttling.AllocationQuota\",\"message\":\"Allocated quota exceeded, please increase your quota limit.\"}\n\n";
@@ -78,14 +91,18 @@ fn native() {
 #[test]
 fn anthropic() {
     let event = |data: &str| read(Operation::Messages, &format!("event: x\ndata: {data}\n\n"));
-    let start = event(r#"{"type":"message_start","message":{"role":"assistant","usage":{"input_tokens":10,"output_tokens":1}}}"#);
+    let start = event(
+        r#"{"type":"message_start","message":{"role":"assistant","usage":{"input_tokens":10,"output_tokens":1}}}"#,
+    );
     assert_eq!((start.has_content, counts(&start)), (false, Some((Some(10), 11))));
     let delta = event(r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"hello"}}"#);
     assert_eq!((delta.has_content, delta.words.ascii), (true, 5));
     let end = event(r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":9}}"#);
     assert_eq!((end.has_content, end.ends_well, counts(&end)), (false, false, Some((None, 9))));
     assert!(event(r#"{"type":"message_stop"}"#).ends_well);
-    let error = event(r#"{"type":"error","error":{"type":"rate_limit_error","message":"Allocated quota exceeded, please increase your quota limit."}}"#);
+    let error = event(
+        r#"{"type":"error","error":{"type":"rate_limit_error","message":"Allocated quota exceeded, please increase your quota limit."}}"#,
+    );
     assert_eq!(error.error, Some(ProviderError { status: 429, cause: Some(Cause::Tokens) }));
 }
 
@@ -94,6 +111,9 @@ fn tokens_of_words() {
     assert_eq!(Words { ascii: 8, other: 3 }.tokens(1.0), 3);
     assert_eq!(Words { ascii: 1, other: 0 }.tokens(1.0), 1);
     assert_eq!(Words { ascii: 8, other: 3 }.tokens(2.0), 6);
-    assert_eq!(words_of_body(br#"{"id":"xxxx","choices":[{"message":{"role":"assistant","content":"12345"}}]}"#).ascii, 5);
+    assert_eq!(
+        words_of_body(br#"{"id":"xxxx","choices":[{"message":{"role":"assistant","content":"12345"}}]}"#).ascii,
+        5
+    );
     assert_eq!(words_of_body(b"no json").ascii, 0);
 }

@@ -9,9 +9,7 @@ pub(super) fn body(refusal: &Refusal<'_>, details: Option<&str>, request_id: &st
     let (kind, text) = words(refusal);
     let text = Escaped(&text);
     let details = details.map(|it| format!(r#","details":{it}"#)).unwrap_or_default();
-    format!(
-        r#"{{"type":"error","error":{{"type":"{kind}","message":"{text}"{details}}},"request_id":"{request_id}"}}"#
-    )
+    format!(r#"{{"type":"error","error":{{"type":"{kind}","message":"{text}"{details}}},"request_id":"{request_id}"}}"#)
 }
 
 fn words(refusal: &Refusal<'_>) -> (&'static str, String) {
@@ -20,10 +18,9 @@ fn words(refusal: &Refusal<'_>) -> (&'static str, String) {
     let plain = |kind, phrase: &str| (kind, message(phrase, &sentence));
     match (refusal.kind(), refusal) {
         (Kind::Key, _) => plain("authentication_error", "invalid x-api-key"),
-        (Kind::Access, _) => plain(
-            "permission_error",
-            "Your API key does not have permission to use the specified resource.",
-        ),
+        (Kind::Access, _) => {
+            plain("permission_error", "Your API key does not have permission to use the specified resource.")
+        }
         (_, Refusal::NoModel(model)) => ("not_found_error", format!("model: {}", super::shown(model))),
         (_, Refusal::NotOffered(model)) => {
             ("not_found_error", format!("model: {model} is not offered on the Anthropic endpoints"))
@@ -47,6 +44,6 @@ fn words(refusal: &Refusal<'_>) -> (&'static str, String) {
 }
 
 /// An error inside a stream.
-pub(crate) fn event(refusal: &Refusal<'_>, request_id: &str) -> String {
+pub(super) fn event(refusal: &Refusal<'_>, request_id: &str) -> String {
     format!("event: error\ndata: {}\n\n", body(refusal, None, request_id))
 }

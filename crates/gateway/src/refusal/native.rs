@@ -37,7 +37,7 @@ fn words(refusal: &Refusal<'_>) -> (&'static str, String) {
 }
 
 /// An error inside a stream. `last_id` is the id of the last event that passed.
-pub(crate) fn event(refusal: &Refusal<'_>, request_id: &str, last_id: u64) -> String {
+pub(super) fn event(refusal: &Refusal<'_>, request_id: &str, last_id: u64) -> String {
     let status = refusal.status();
     let (id, data) = (last_id.saturating_add(1), body(refusal, None, request_id));
     // No space after `event:`: the provider's own SDK compares the rest of the line as it stands.

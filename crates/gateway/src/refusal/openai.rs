@@ -79,12 +79,12 @@ fn limited(cause: Cause, codes: ErrorDialect) -> (&'static str, &'static str, &'
 }
 
 /// An error inside a stream of chat completions or completions.
-pub(crate) fn event(refusal: &Refusal<'_>, request_id: &str) -> String {
+pub(super) fn event(refusal: &Refusal<'_>, request_id: &str) -> String {
     format!("data: {}\n\n", body(refusal, ErrorDialect::DEFAULT, None, request_id))
 }
 
 /// An error inside a stream of responses. `last` is the sequence number of the last event that passed.
-pub(crate) fn responses_event(refusal: &Refusal<'_>, last: u64) -> String {
+pub(super) fn responses_event(refusal: &Refusal<'_>, last: u64) -> String {
     let Words { message, code, .. } = words(refusal, ErrorDialect::DEFAULT);
     let (message, next) = (Escaped(&message), last.saturating_add(1));
     format!(

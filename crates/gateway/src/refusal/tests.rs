@@ -6,7 +6,15 @@ use super::*;
 
 const RID: &str = "RID";
 
-fn violation(cause: Cause, scope: Scope, window: Window, limit: u64, used: u64, needed: u64, ms: Option<u64>) -> Violation {
+fn violation(
+    cause: Cause,
+    scope: Scope,
+    window: Window,
+    limit: u64,
+    used: u64,
+    needed: u64,
+    ms: Option<u64>,
+) -> Violation {
     // A microsecond less: the wait is rounded up to the millisecond.
     Violation { cause, scope, window, limit, used, needed, retry_after_us: ms.map(|it| it * 1000 - 1) }
 }
@@ -36,7 +44,8 @@ fn for_good() -> Denial {
 #[test]
 fn sentences_and_details() {
     let second = denial(violation(Cause::Requests, Scope::Workspace, Window::Second, 2, 2, 1, Some(731)));
-    let tokens_second = denial(violation(Cause::Tokens, Scope::Account, Window::Second, 16_667, 16_000, 1200, Some(400)));
+    let tokens_second =
+        denial(violation(Cause::Tokens, Scope::Account, Window::Second, 16_667, 16_000, 1200, Some(400)));
     let zero = denial(violation(Cause::Requests, Scope::Workspace, Window::Minute, 0, 0, 1, None));
     let cases = [requests(), second, tokens(), tokens_second, surge(), for_good(), zero];
     let expected = lines(include_str!("fixtures/sentences.txt"));
@@ -51,7 +60,10 @@ fn sentences_and_details() {
         assert_eq!(details(denial), expected);
     }
     let both = Denial { others: vec![surge().named], ..requests() };
-    assert_eq!(details(&both), format!("{},{}", &details(&requests())[..details(&requests()).len() - 1], &details(&surge())[1..]));
+    assert_eq!(
+        details(&both),
+        format!("{},{}", &details(&requests())[..details(&requests()).len() - 1], &details(&surge())[1..])
+    );
 }
 
 fn every_fixture(fixture: &'static str, dialect: Dialect, codes: ErrorDialect) {

@@ -1,0 +1,185 @@
+//! One admitted call while it runs: what its answer has shown so far, and the one settlement and record at its end.
+
+use std::sync::Arc;
+
+use limiter::{Micros, Permit, Settlement};
+use uuid::Uuid;
+
+use crate::{
+    dialect::{self, ProviderError, Words},
+    gateway::Running,
+    record::{CallRecord, Caller, Lane, Outcome, Record, Tokens},
+    route::Operation,
+    snapshot::Grant,
+    sse::Lines,
+    usage::Counts,
+};
+
+/// Settles in `Drop`: a call that is dropped was left by its client.
+#[derive(Debug)]
+pub(crate) struct Run {
+    running: Running,
+    call: Call,
+    /// `None` once settled.
+    permit: Option<Permit>,
+    ratio: f64,
+    counts: Option<Counts>,
+    words: Words,
+    ttft_us: Option<u64>,
+    ends_well: bool,
+    done: bool,
+    error: Option<ProviderError>,
+    /// The id or sequence number of the last event.
+    pub(crate) number: u64,
+}
+
+/// What is known of a call when it is admitted.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) operation: Operation,
+    pub(crate) caller: Arc<Caller>,
+    pub(crate) grant: Arc<Grant>,
+    pub(crate) request_id: Uuid,
+    pub(crate) arrived: Micros,
+    pub(crate) started_at_ms: i64,
+    pub(crate) streamed: bool,
+    pub(crate) client_retries: u32,
+    /// Each native frame holds what is new, not the whole text so far.
+    pub(crate) incremental: bool,
+    /// The client did not ask for the event that holds nothing but counts.
+    pub(crate) strip_usage: bool,
+}
+
+impl Call {
+    /// The record of this call; `tokens` are what it was settled at.
+    pub(crate) fn record(&self, outcome: Outcome, tokens: Tokens, ttft_us: Option<u64>, now: Micros) -> Record {
+        Record::Call(CallRecord {
+            caller: Arc::clone(&self.caller),
+            model: Arc::clone(&self.grant.model.code),
+            request_id: self.request_id,
+            lane: Lane::Limited,
+            started_at_ms: self.started_at_ms,
+            outcome,
+            latency_us: now.since(self.arrived),
+            ttft_us,
+            tokens,
+            streamed: self.streamed,
+            fell_back: false,
+            client_retries: self.client_retries,
+        })
+    }
+}
+
+impl Run {
+    pub(crate) fn new(running: Running, call: Call, permit: Permit) -> Self {
+        // Only streams are counted while they pass; the ratio costs a lock.
+        let ratio = if call.streamed { call.grant.cell.learned().ratio } else { 1.0 };
+        Self {
+            running,
+            call,
+            permit: Some(permit),
+            ratio,
+            counts: None,
+            words: Words::default(),
+            ttft_us: None,
+            ends_well: false,
+            done: false,
+            error: None,
+            number: 0,
+        }
+    }
+
+    pub(crate) fn call(&self) -> &Call {
+        &self.call
+    }
+
+    pub(crate) fn now(&self) -> Micros {
+        self.running.gateway().clock.now()
+    }
+
+    /// Reads one event of the stream; whether it passes to the client.
+    pub(crate) fn event(&mut self, bytes: &[u8]) -> bool {
+        let lines = Lines::of(bytes);
+        self.done |= &*lines.data == b"[DONE]";
+        let event = dialect::read_event(self.call.operation, &lines);
+        if event.has_content && self.ttft_us.is_none() {
+            self.ttft_us = Some(self.now().since(self.call.arrived));
+        }
+        self.ends_well |= event.ends_well;
+        self.error = self.error.or(event.error);
+        self.number = event.number.unwrap_or(self.number);
+        let cumulative = matches!(self.call.operation, Operation::Service { .. }) && !self.call.incremental;
+        self.words = if cumulative { self.words.or_longer(event.words) } else { self.words.and(event.words) };
+        if let Some(counts) = event.counts {
+            self.counts = Some(self.counts.map_or(counts, |it| it.replaced_by(counts)));
+        }
+        let output = self.output();
+        if let Some(permit) = &mut self.permit {
+            permit.counted(output);
+        }
+        !(event.usage_only && self.call.strip_usage)
+    }
+
+    /// The answer turned out to be no stream.
+    pub(crate) fn no_stream(&mut self) {
+        self.call.strip_usage = false;
+    }
+
+    /// Takes what a body that is no stream has said.
+    pub(crate) fn body(&mut self, counts: Option<Counts>, words: Words) {
+        self.counts = counts;
+        self.words = words;
+    }
+
+    /// Output tokens so far: the provider's running count, else bytes times the ratio.
+    fn output(&self) -> u64 {
+        let prompt = self.permit.as_ref().map_or(0, Permit::prompt);
+        match self.counts {
+            // Everything beyond the prompt estimate, for that is what the charge is raised by.
+            Some(counts) if counts.output.is_some() => counts.total_tokens().saturating_sub(prompt),
+            _ => self.words.tokens(self.ratio),
+        }
+    }
+
+    /// How a stream ended that came to its end.
+    pub(crate) fn stream_outcome(&self) -> Outcome {
+        match self.error {
+            Some(ProviderError { status, cause }) => Outcome::Provider { status, cause },
+            None if self.ends_well => Outcome::Ok,
+            None => Outcome::Broken,
+        }
+    }
+
+    /// Settles and records. Only the first time counts.
+    pub(crate) fn finish(&mut self, outcome: Outcome) {
+        let output = self.output();
+        let Some(permit) = self.permit.take() else { return };
+        let prompt = permit.prompt();
+        let (settlement, tokens) = match self.counts {
+            Some(counts) => {
+                let (reported, total) = (counts.prompt_tokens(), counts.total_tokens());
+                let prompt = reported.unwrap_or(prompt).min(total);
+                let output = counts.output.unwrap_or(total - prompt);
+                let ended_well = outcome == Outcome::Ok;
+                let exact = Settlement::Exact { prompt: reported, total, ended_well };
+                (exact, Tokens { prompt, output, total, estimated: false })
+            }
+            None if self.words.is_empty() && outcome.failed() => (Settlement::Nothing, Tokens::default()),
+            None => {
+                let total = prompt.saturating_add(output);
+                (Settlement::AtLeast { output }, Tokens { prompt, output, total, estimated: true })
+            }
+        };
+        permit.settle(settlement);
+        let record = self.call.record(outcome, tokens, self.ttft_us, self.now());
+        self.running.gateway().records.push(record);
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        // Clients hang up on a stream as soon as they have read its last event.
+        let complete = self.done || (self.ends_well && self.counts.is_some());
+        self.finish(if complete && self.error.is_none() { Outcome::Ok } else { Outcome::HangUp });
+    }
+}

@@ -1,0 +1,97 @@
+//! An event stream: each event passes when its closing blank line is there, and is read on its way.
+
+use std::{
+    collections::VecDeque,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use hyper::body::Incoming;
+
+use super::{Next, Provider};
+use crate::{
+    meter::Run,
+    record::Outcome,
+    refusal::{self, Failure, Refusal},
+    sse::Splitter,
+    upstream::Lease,
+};
+
+pub(crate) struct Events {
+    provider: Provider,
+    run: Run,
+    request_id: String,
+    splitter: Splitter,
+    out: VecDeque<Bytes>,
+    finished: bool,
+}
+
+impl Events {
+    pub(crate) fn new(body: Incoming, lease: Lease, patience: Duration, run: Run, request_id: String) -> Self {
+        Self {
+            provider: Provider::new(body, lease, patience),
+            run,
+            request_id,
+            splitter: Splitter::default(),
+            out: VecDeque::new(),
+            finished: false,
+        }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            if let Some(bytes) = self.out.pop_front() {
+                return Poll::Ready(Some(bytes));
+            }
+            if self.finished {
+                return Poll::Ready(None);
+            }
+            match std::task::ready!(self.provider.poll(cx)) {
+                Next::Data(data) => self.splitter.push(data, &mut self.out, |event| self.run.event(event)),
+                Next::End => self.end(),
+                Next::Broken => self.break_off(Outcome::Broken),
+                Next::Silent => self.break_off(Outcome::Timeout),
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        let rest = self.splitter.rest();
+        // Some providers leave the last blank line out.
+        if !rest.is_empty() && self.run.event(&rest) && self.run.stream_outcome() != Outcome::Broken {
+            self.out.push_back(rest);
+        }
+        let outcome = self.run.stream_outcome();
+        self.provider.give_back(self.run.now());
+        if outcome == Outcome::Broken {
+            self.break_off(outcome);
+        } else {
+            self.run.finish(outcome);
+            self.finished = true;
+        }
+    }
+
+    /// Tells the client, in its dialect, that nothing more will come; unless everything has come already.
+    fn break_off(&mut self, outcome: Outcome) {
+        self.finished = true;
+        let so_far = self.run.stream_outcome();
+        if so_far != Outcome::Broken {
+            self.run.finish(so_far);
+            return;
+        }
+        let call = self.run.call();
+        let refusal = match outcome {
+            Outcome::Timeout => {
+                Refusal::Silent { provider: call.grant.model.provider.name.as_str(), waited: self.provider.patience }
+            }
+            _ => Refusal::Upstream(Failure::BrokeOff),
+        };
+        let event = refusal::event(&refusal, call.operation, &self.request_id, self.run.number);
+        if self.splitter.inside_passed_event() {
+            self.out.push_back(Bytes::from_static(b"\n\n"));
+        }
+        self.out.push_back(event.into());
+        self.run.finish(outcome);
+    }
+}

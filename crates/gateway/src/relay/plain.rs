@@ -1,0 +1,153 @@
+//! An answer that is no event stream: passed on as it arrives, while its counts are looked for.
+
+use std::{
+    collections::VecDeque,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http_body::Body;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+use super::{Answer, BrokeOff, Next, Provider};
+use crate::{
+    dialect::{self, Words},
+    meter::Run,
+    record::Outcome,
+    upstream::Lease,
+    usage::Finder,
+};
+
+/// As much of an answer as is kept to find an error's cause, or to count words where the provider counts nothing.
+const KEPT: usize = 64 << 10;
+
+pub(crate) struct Plain {
+    provider: Provider,
+    meter: Meter,
+    /// What had arrived together with the head.
+    arrived: VecDeque<Bytes>,
+    finished: bool,
+}
+
+struct Meter {
+    run: Run,
+    status: u16,
+    finder: Finder,
+    kept: Vec<Bytes>,
+    kept_bytes: usize,
+    bytes: u64,
+}
+
+impl Plain {
+    /// The answer with this body: whole and settled if it has arrived with its head, as most do.
+    pub(crate) fn answer(mut body: Incoming, lease: Lease, patience: Duration, run: Run, status: u16) -> Answer {
+        let mut meter = Meter { run, status, finder: Finder::default(), kept: Vec::new(), kept_bytes: 0, bytes: 0 };
+        let mut arrived = VecDeque::new();
+        while arrived.len() < 2 {
+            let ended = body.is_end_stream();
+            match if ended { Some(None) } else { body.frame().now_or_never() } {
+                None => break,
+                Some(Some(Ok(frame))) => {
+                    if let Ok(data) = frame.into_data() {
+                        meter.piece(&data);
+                        arrived.push_back(data);
+                    }
+                }
+                Some(None) if arrived.len() < 2 => {
+                    let outcome = meter.end();
+                    meter.run.finish(outcome);
+                    lease.give_back(meter.run.now());
+                    return Answer::Whole(arrived.pop_front().unwrap_or_default());
+                }
+                // Broken, or more than one piece: told in the course of the relay.
+                Some(_) => break,
+            }
+        }
+        let provider = Provider::new(body, lease, patience);
+        Answer::Plain(Box::new(Self { provider, meter, arrived, finished: false }))
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokeOff>>> {
+        if let Some(data) = self.arrived.pop_front() {
+            self.end_early();
+            return Poll::Ready(Some(Ok(data)));
+        }
+        if self.finished {
+            return Poll::Ready(None);
+        }
+        let next = std::task::ready!(self.provider.poll(cx));
+        Poll::Ready(match next {
+            Next::Data(data) => {
+                self.meter.piece(&data);
+                self.end_early();
+                Some(Ok(data))
+            }
+            Next::End => {
+                self.end();
+                None
+            }
+            Next::Broken => self.fail(Outcome::Broken),
+            Next::Silent => self.fail(Outcome::Timeout),
+        })
+    }
+
+    /// A body of known length is not asked for more once that length has passed.
+    fn end_early(&mut self) {
+        if self.arrived.is_empty() && !self.finished && self.provider.body.is_end_stream() {
+            self.end();
+        }
+    }
+
+    fn end(&mut self) {
+        self.finished = true;
+        let outcome = self.meter.end();
+        self.meter.run.finish(outcome);
+        self.provider.give_back(self.meter.run.now());
+    }
+
+    fn fail(&mut self, outcome: Outcome) -> Option<Result<Bytes, BrokeOff>> {
+        self.finished = true;
+        self.meter.end();
+        self.meter.run.finish(outcome);
+        Some(Err(BrokeOff))
+    }
+}
+
+impl Meter {
+    fn piece(&mut self, data: &Bytes) {
+        self.finder.push(data);
+        self.bytes += data.len() as u64;
+        if self.kept_bytes + data.len() <= KEPT {
+            self.kept_bytes += data.len();
+            self.kept.push(data.clone());
+        }
+    }
+
+    fn end(&mut self) -> Outcome {
+        let counts = self.finder.counts();
+        let words = match (counts, self.status) {
+            (None, ..400) if self.bytes == self.kept_bytes as u64 => dialect::words_of_body(&self.kept()),
+            // Too long to be kept and without counts: all of it is taken for text, for less would be too little.
+            (None, ..400) => Words { ascii: self.bytes, other: 0 },
+            _ => Words::default(),
+        };
+        self.run.body(counts, words);
+        match self.status {
+            ..400 => Outcome::Ok,
+            status => {
+                let cause = if status == 429 { dialect::cause_of(&self.kept()) } else { None };
+                Outcome::Provider { status, cause }
+            }
+        }
+    }
+
+    fn kept(&self) -> Bytes {
+        match &self.kept[..] {
+            [one] => one.clone(),
+            several => several.concat().into(),
+        }
+    }
+}
