@@ -96,8 +96,10 @@ impl Simulation {
             if trace.read_until(b'\n', &mut text).map_err(|it| at(format!("cannot read: {it}")))? == 0 {
                 break;
             }
-            if text.trim_ascii().is_empty() {
-                continue;
+            match text.trim_ascii_start().first() {
+                None => continue,
+                Some(b'{') => {}
+                Some(_) => return Err(at("an event is a JSON object".to_owned())),
             }
             let event = serde_json::from_slice(&text).map_err(|it| at(it.to_string()))?;
             let Some(answer) = self.step(event).map_err(at)? else { continue };

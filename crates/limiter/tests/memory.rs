@@ -129,7 +129,7 @@ fn an_active_cell_costs_half_a_kilobyte_and_an_idle_one_nothing() {
     (0..cells).for_each(|cell| one_call(&ledger, cell));
     let each = (live() - before) / i64::from(cells);
     let (name, call) = (64 + 36 + 15, 2 * 40);
-    assert!(each - name - call <= 430, "{each} bytes for a cell with its name and room for two calls");
+    assert!(each - name - call <= 400, "{each} bytes for a cell with its name and room for two calls");
 
     clock.advance(119 * SECOND);
     ledger.sweep();
