@@ -49,7 +49,7 @@ fn pass(cell: &mut Cell, now: Micros, limits: &CellLimits) {
     }
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 1000)]
 fn admit_and_settle_without_lock_and_clock(bencher: Bencher<'_, '_>) {
     let limits = limits(100_000, 100_000_000);
     let (mut cell, mut now) = warm(&limits);
@@ -59,7 +59,7 @@ fn admit_and_settle_without_lock_and_clock(bencher: Bencher<'_, '_>) {
     });
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 1000)]
 fn refuse_without_lock_and_clock(bencher: Bencher<'_, '_>) {
     let (mut cell, now) = warm(&limits(100_000, 100_000_000));
     // 6,000 are in the account and in the workspace; the account's limit of the minute is reached.

@@ -199,10 +199,20 @@ impl Log {
 
     /// The instant at which `excess` (or all, if there is less) of what a scope is charged in a window has left it.
     pub(crate) fn leaves(&mut self, of: Of, cause: Cause, window: Window, excess: u128) -> Micros {
-        let start = self.skip_settled(of, cause);
+        let first = match window {
+            Window::Minute => self.oldest(of, cause),
+            Window::Second => self.entries.len() - self.seconds.len(),
+        };
+        // One charge is enough for nearly everybody who asks.
+        if self.restored.is_none()
+            && let Some(entry) = self.entries.get(first)
+            && u128::from(self.charge(first, of, cause, window)) >= excess
+        {
+            return entry.at.plus(window.micros());
+        }
         let mut left = 0;
         let mut last = Micros::default();
-        for (at, charge) in self.charges(of, cause, window, start) {
+        for (at, charge) in self.charges(of, cause, window, first) {
             left += u128::from(charge);
             last = at;
             if left >= excess {
@@ -212,51 +222,47 @@ impl Log {
         last.plus(window.micros())
     }
 
-    /// All charges above 0 of a scope to a window in order of time, from the entry numbered `start` on.
-    pub(crate) fn charges(
-        &self,
-        of: Of,
-        cause: Cause,
-        window: Window,
-        start: u64,
-    ) -> impl Iterator<Item = (Micros, u64)> {
-        let outside_second = self.entries.len() - self.seconds.len();
-        let first = match window {
-            Window::Minute => {
-                usize::try_from(start.saturating_sub(self.head)).unwrap_or(usize::MAX).min(self.entries.len())
-            }
-            Window::Second => outside_second,
-        };
-        let logged = self.entries.range(first..).enumerate().filter_map(move |(index, entry)| {
-            let charge = match (cause, window, of) {
-                _ if of.is_some_and(|slot| slot != entry.slot) => 0,
-                (Cause::Requests | Cause::Surge, ..) => u64::from(entry.requests),
-                (Cause::Tokens, Window::Second, _) => self.seconds[index],
-                (Cause::Tokens, Window::Minute, None) => entry.tokens.account,
-                (Cause::Tokens, Window::Minute, Some(_)) => entry.tokens.workspace,
-            };
-            (charge > 0).then_some((entry.at, charge))
+    /// All charges above 0 of a scope to a window in order of time.
+    pub(crate) fn all_charges(&self, of: Of, cause: Cause, window: Window) -> impl Iterator<Item = (Micros, u64)> {
+        let outside = if window == Window::Second { self.entries.len() - self.seconds.len() } else { 0 };
+        self.charges(of, cause, window, outside)
+    }
+
+    fn charges(&self, of: Of, cause: Cause, window: Window, first: usize) -> impl Iterator<Item = (Micros, u64)> {
+        let logged = (first..self.entries.len()).filter_map(move |index| {
+            let charge = self.charge(index, of, cause, window);
+            (charge > 0).then(|| (self.entries[index].at, charge))
         });
         let restored = self.restored.iter().flat_map(move |it| it.charges(of, cause, window));
         merge(logged, restored)
     }
 
-    /// Moves the scope's mark of its oldest charge to where that lies now, and tells it. Each entry is passed once.
-    fn skip_settled(&mut self, of: Of, cause: Cause) -> u64 {
-        let tokens = cause == Cause::Tokens;
-        let sums = self.sums(of);
-        let start = if tokens { sums.oldest_tokens } else { sums.oldest_request }.max(self.head);
-        let first = usize::try_from(start - self.head).unwrap_or(usize::MAX).min(self.entries.len());
-        let empty = self.entries.range(first..).take_while(|it| match of {
-            Some(slot) if slot != it.slot => true,
-            Some(_) if tokens => it.tokens.workspace == 0,
-            None if tokens => it.tokens.account == 0,
-            _ => it.requests == 0,
-        });
-        let oldest = start + empty.count() as u64;
-        let sums = self.scope_mut(of);
-        *(if tokens { &mut sums.oldest_tokens } else { &mut sums.oldest_request }) = oldest;
-        oldest
+    /// What one entry charges a scope in a window that it is in.
+    fn charge(&self, index: usize, of: Of, cause: Cause, window: Window) -> u64 {
+        let entry = &self.entries[index];
+        match (cause, window, of) {
+            (_, _, Some(slot)) if slot != entry.slot => 0,
+            (Cause::Requests | Cause::Surge, ..) => u64::from(entry.requests),
+            (Cause::Tokens, Window::Second, _) => self.seconds[index + self.seconds.len() - self.entries.len()],
+            (Cause::Tokens, Window::Minute, None) => entry.tokens.account,
+            (Cause::Tokens, Window::Minute, Some(_)) => entry.tokens.workspace,
+        }
+    }
+
+    /// Moves the scope's mark of its oldest charge in the log to where that lies now, and tells it. Each entry is passed
+    /// once.
+    fn oldest(&mut self, of: Of, cause: Cause) -> usize {
+        let place = of.map(|slot| self.place(slot));
+        let sums = place.map_or(&self.account, |it| &self.workspaces[it].1);
+        let mark = if cause == Cause::Tokens { sums.oldest_tokens } else { sums.oldest_request };
+        let mut index = usize::try_from(mark.saturating_sub(self.head)).unwrap_or(usize::MAX).min(self.entries.len());
+        while index < self.entries.len() && self.charge(index, of, cause, Window::Minute) == 0 {
+            index += 1;
+        }
+        let sums = place.map_or(&mut self.account, |it| &mut self.workspaces[it].1);
+        let mark = if cause == Cause::Tokens { &mut sums.oldest_tokens } else { &mut sums.oldest_request };
+        *mark = self.head + index as u64;
+        index
     }
 
     /// Gives back memory that a busier minute needed, and forgets workspaces without charges.
@@ -282,17 +288,22 @@ impl Log {
         self.workspaces.binary_search_by_key(&slot, |it| it.0)
     }
 
-    fn scope_mut(&mut self, of: Of) -> &mut Sums {
-        let Some(slot) = of else { return &mut self.account };
-        let found = self.position(slot).unwrap_or_else(|at| {
+    /// Where the sums of a workspace are; if there are none yet, they begin with nothing.
+    fn place(&mut self, slot: WorkspaceSlot) -> usize {
+        self.position(slot).unwrap_or_else(|place| {
             if self.workspaces.len() == self.workspaces.capacity() {
                 // Not doubled from four on, as a vector would: most cells have one or two workspaces.
                 self.workspaces.reserve_exact(1 + self.workspaces.len() / 2);
             }
-            self.workspaces.insert(at, (slot, Sums::default()));
-            at
-        });
-        &mut self.workspaces[found].1
+            self.workspaces.insert(place, (slot, Sums::default()));
+            place
+        })
+    }
+
+    fn scope_mut(&mut self, of: Of) -> &mut Sums {
+        let Some(slot) = of else { return &mut self.account };
+        let place = self.place(slot);
+        &mut self.workspaces[place].1
     }
 }
 

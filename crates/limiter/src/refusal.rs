@@ -8,9 +8,6 @@ use crate::{
     log::{Log, MINUTE, Of, SECOND},
 };
 
-/// Two limits in two windows of two scopes, and surge.
-const MOST: usize = 9;
-
 /// Explains why `ask` does not fit; at least one limit must be violated.
 #[cold]
 pub(crate) fn explain(
@@ -21,22 +18,16 @@ pub(crate) fn explain(
     surge: &Surge,
     ask: Ask,
 ) -> Denial {
-    let mut violations = [None; MOST];
-    let mut next = violations.iter_mut();
-    let mut found = |it: Option<Violation>| *next.next().expect("no more limits than these") = it;
+    let mut found = Found::default();
     let scopes = [(Scope::Account, None, limits[0]), (Scope::Workspace, Some(slot), limits[1])];
     for (scope, of, Limits { rpm, .. }) in scopes {
         let Some(rpm) = rpm else { continue };
         let sums = log.sums(of);
         let minute = Check { limit: rpm.get(), used: sums.r60.into(), needed: 1, allowed: rpm.get().checked_sub(1) };
-        let second = Check {
-            limit: rpm.per_second(),
-            used: sums.r1.into(),
-            needed: 1,
-            allowed: rpm.per_second().checked_sub(1),
-        };
-        found(minute.violation(log, now, (Cause::Requests, scope, Window::Minute), of));
-        found(second.violation(log, now, (Cause::Requests, scope, Window::Second), of));
+        let rps = rpm.per_second();
+        let second = Check { limit: rps, used: sums.r1.into(), needed: 1, allowed: Some(rps - 1) };
+        found.add(minute.violation(log, now, (Cause::Requests, scope, Window::Minute), of));
+        found.add(second.violation(log, now, (Cause::Requests, scope, Window::Second), of));
     }
     for (scope, of, Limits { tpm, .. }) in scopes {
         let Some(tpm) = tpm else { continue };
@@ -46,24 +37,40 @@ pub(crate) fn explain(
         let minute = Check { limit: tpm.get(), used: sums.t60, needed, allowed };
         let tps = tpm.per_second();
         let second = Check { limit: tps, used: sums.t1, needed: ask.prompt, allowed: Some(ask.second_allows(tps)) };
-        found(minute.violation(log, now, (Cause::Tokens, scope, Window::Minute), of));
-        found(second.violation(log, now, (Cause::Tokens, scope, Window::Second), of));
+        found.add(minute.violation(log, now, (Cause::Tokens, scope, Window::Minute), of));
+        found.add(second.violation(log, now, (Cause::Tokens, scope, Window::Second), of));
     }
-    found(limits[0].rpm.and_then(|rpm| surge_violation(log, now, rpm, surge)));
+    found.add(limits[0].rpm.and_then(|rpm| surge_violation(log, now, rpm, surge)));
 
-    let longest = |it: &Violation| it.retry_after_us.unwrap_or(u64::MAX);
-    let named = violations.into_iter().flatten().fold(None, |named: Option<Violation>, it| match named {
-        Some(named) if longest(&named) >= longest(&it) => Some(named),
-        _ => Some(it),
-    });
+    let Found { named, mut others } = found;
     let named = named.expect("a refused call violates a limit");
-    let others = violations.into_iter().flatten().filter(|it| *it != named).collect();
+    others.sort_by_key(|it| (it.cause, it.scope, it.window));
     let retry_after_us = named.retry_after_us.map(|us| match limits[0].rpm {
         // All but the surge's threshold can only get better while nothing happens, so from here on they hold.
         Some(rpm) => surge_holds(log, rpm, surge, now.plus(us)).since(now),
         None => us,
     });
     Denial { named, others, retry_after_us }
+}
+
+/// The violations so far. One is usual, and costs no memory of its own.
+#[derive(Default)]
+struct Found {
+    named: Option<Violation>,
+    others: Vec<Violation>,
+}
+
+impl Found {
+    /// Adds the next one in the order in which ties are broken: it is named if it stays longer than all before it.
+    fn add(&mut self, violation: Option<Violation>) {
+        let Some(violation) = violation else { return };
+        let longest = |it: &Violation| it.retry_after_us.unwrap_or(u64::MAX);
+        match &mut self.named {
+            None => self.named = Some(violation),
+            Some(named) if longest(named) >= longest(&violation) => self.others.push(violation),
+            Some(named) => self.others.push(std::mem::replace(named, violation)),
+        }
+    }
 }
 
 /// One sum against one limit.
@@ -116,8 +123,8 @@ fn surge_holds(log: &Log, rpm: Rpm, surge: &Surge, from: Micros) -> Micros {
     if r1 < surge.base(rpm) {
         return from;
     }
-    let mut second = log.charges(None, Cause::Requests, Window::Second, 0).peekable();
-    let mut minute = log.charges(None, Cause::Requests, Window::Minute, 0).peekable();
+    let mut second = log.all_charges(None, Cause::Requests, Window::Second).peekable();
+    let mut minute = log.all_charges(None, Cause::Requests, Window::Minute).peekable();
     let mut at = from;
     loop {
         while let Some((_, requests)) = second.next_if(|it| !it.0.counts(SECOND, at)) {

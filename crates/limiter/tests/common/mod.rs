@@ -1,5 +1,5 @@
 //! One cell on a clock that stands still, and short words for what tests do with it.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test binary uses a part")]
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! The limits again, slow and obvious: a plain list of charges, every sum counted anew, every instant found by trying.
 //! Shares no code with the crate but its types.
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test binary uses a part")]
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, reason = "each test binary uses a part")]
 
 use domain::{Cause, Limits, Scope, Window};
 use limiter::{CellLimits, Learned, Quota, Reserved, Standing, Surge, Violation};
