@@ -145,6 +145,9 @@ impl Head<'_> {
             Ok(fields) => fields,
             Err(invalid) => return self.refuse(&Refusal::Invalid(invalid)),
         };
+        if let Err(refusal) = Wishes::read(&parts.headers) {
+            return self.refuse(&refusal);
+        }
         let name = &*fields.model.as_ref().expect("a body without a model is invalid").name;
 
         // The snapshot is looked at again: it may have changed while the body came in, and a decision reads one state.
@@ -495,6 +498,37 @@ impl Head<'_> {
         *response.headers_mut() = headers;
         self.close_if_draining(&mut response);
         response
+    }
+}
+
+/// What a call asks of the gateway itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Wishes {
+    /// Seconds it would wait for its admission.
+    wait_s: u64,
+    /// Whether the backup may run; `None`: as the model has it.
+    fallback: Option<bool>,
+}
+
+impl Wishes {
+    fn read(headers: &HeaderMap) -> Result<Self, Refusal<'static>> {
+        let mut wishes = Self::default();
+        if let Some(value) = headers.get(&headers::WAIT_TIMEOUT) {
+            let digits = value.as_bytes().trim_ascii();
+            if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+                return Err(Refusal::Wait);
+            }
+            // More digits than a number holds are more than any wait that is granted.
+            wishes.wait_s = std::str::from_utf8(digits).ok().and_then(|it| it.parse().ok()).unwrap_or(u64::MAX);
+        }
+        if let Some(value) = headers.get(&headers::FALLBACK) {
+            wishes.fallback = match value.as_bytes().trim_ascii() {
+                b"on" => Some(true),
+                b"off" => Some(false),
+                _ => return Err(Refusal::Fallback),
+            };
+        }
+        Ok(wishes)
     }
 }
 

@@ -86,6 +86,7 @@ fn openai<'a>(method: &Method, tail: &'a str) -> Found<'a> {
         "/chat/completions" => call(method, dialect, Operation::Chat, tail),
         "/completions" => call(method, dialect, Operation::Completions, tail),
         "/embeddings" => call(method, dialect, Operation::Embeddings, tail),
+        "/responses" => call(method, dialect, Operation::Responses, tail),
         "/models" => get(method, dialect, Target::Models, tail),
         _ => match tail.strip_prefix("/models/") {
             Some(code) if is_segment(code) => get(method, dialect, Target::Model, tail),
@@ -94,8 +95,13 @@ fn openai<'a>(method: &Method, tail: &'a str) -> Found<'a> {
     }
 }
 
-fn native<'a>(_method: &Method, _tail: &'a str) -> Found<'a> {
-    Found::Nothing(Dialect::Native)
+fn native<'a>(method: &Method, tail: &'a str) -> Found<'a> {
+    let dialect = Dialect::Native;
+    let Some(service) = tail.strip_prefix("/services/") else { return Found::Nothing(dialect) };
+    if !(2..=4).contains(&service.split('/').count()) || !service.split('/').all(is_segment) {
+        return Found::Nothing(dialect);
+    }
+    call(method, dialect, Operation::Service { embeddings: service.starts_with("embeddings/") }, tail)
 }
 
 fn call<'a>(method: &Method, dialect: Dialect, operation: Operation, tail: &'a str) -> Found<'a> {
@@ -122,4 +128,85 @@ fn within<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
 fn is_segment(text: &str) -> bool {
     let plain = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'.' | b'_' | b'-');
     !text.is_empty() && text != "." && text != ".." && text.bytes().all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn post(path: &str) -> Found<'_> {
+        find(&Method::POST, path)
+    }
+
+    fn called(path: &str) -> (Dialect, Operation, &str) {
+        match post(path) {
+            Found::Route(Route { dialect, target: Target::Call(operation), tail }) => (dialect, operation, tail),
+            other => panic!("{path}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn calls_by_path_alone() {
+        for prefix in ["/v1", "/compatible-mode/v1"] {
+            for (tail, operation) in [
+                ("/chat/completions", Operation::Chat),
+                ("/completions", Operation::Completions),
+                ("/embeddings", Operation::Embeddings),
+                ("/responses", Operation::Responses),
+            ] {
+                assert_eq!(called(&format!("{prefix}{tail}")), (Dialect::OpenAi, operation, tail));
+            }
+        }
+        for path in ["/v1/messages", "/apps/anthropic/v1/messages", "/v1/messages/"] {
+            assert_eq!(called(path), (Dialect::Anthropic, Operation::Messages, "/v1/messages"));
+        }
+        let text = "/services/aigc/text-generation/generation";
+        assert_eq!(
+            called(&format!("/api/v1{text}")),
+            (Dialect::Native, Operation::Service { embeddings: false }, text)
+        );
+        let embeddings = called("/api/v1/services/embeddings/text-embedding/text-embedding");
+        assert_eq!(embeddings.1, Operation::Service { embeddings: true });
+    }
+
+    #[test]
+    fn nothing_else_is_proxied() {
+        for (path, dialect) in [
+            ("/", Dialect::OpenAi),
+            ("/v2/chat/completions", Dialect::OpenAi),
+            ("/v1", Dialect::OpenAi),
+            ("/v1x/chat/completions", Dialect::OpenAi),
+            ("/v1//chat/completions", Dialect::OpenAi),
+            ("/v1/chat/completions//", Dialect::OpenAi),
+            ("/v1/chat%2Fcompletions", Dialect::OpenAi),
+            ("/v1/chat/%2e%2e/completions", Dialect::OpenAi),
+            ("/v1/audio/speech", Dialect::OpenAi),
+            ("/api/v1", Dialect::Native),
+            ("/api/v1/services/a", Dialect::Native),
+            ("/api/v1/services/a/b/c/d/e", Dialect::Native),
+            ("/api/v1/services/a//b", Dialect::Native),
+            ("/api/v1/services/a/../b", Dialect::Native),
+            ("/api/v1/services/a/%2e%2e/b", Dialect::Native),
+            ("/api/v1/services/a/b%2Fc", Dialect::Native),
+            ("/api/v1/services/a/b;c", Dialect::Native),
+            ("/v1/messages/count_tokens", Dialect::Anthropic),
+            ("/apps/anthropic/v1/complete", Dialect::Anthropic),
+        ] {
+            assert_eq!(post(path), Found::Nothing(dialect), "{path}");
+        }
+        for path in ["/v1/models/..", "/v1/models/a%2Fb", "/v1/models/a/b", "/v1/models//"] {
+            assert_eq!(find(&Method::GET, path), Found::Nothing(Dialect::OpenAi), "{path}");
+        }
+    }
+
+    #[test]
+    fn known_paths_say_what_they_take() {
+        let get = |path| find(&Method::GET, path);
+        assert_eq!(get("/v1/chat/completions"), Found::OtherMethod(Dialect::OpenAi, "POST"));
+        assert_eq!(get("/v1/messages"), Found::OtherMethod(Dialect::Anthropic, "POST"));
+        assert_eq!(get("/api/v1/services/a/b"), Found::OtherMethod(Dialect::Native, "POST"));
+        assert_eq!(post("/v1/models"), Found::OtherMethod(Dialect::OpenAi, "GET"));
+        assert!(matches!(get("/v1/models/qwen3.5-plus"), Found::Route(Route { target: Target::Model, .. })));
+        assert!(matches!(get("/compatible-mode/v1/models"), Found::Route(Route { target: Target::Models, .. })));
+    }
 }
