@@ -9,7 +9,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::support::*;
 
 fn openai(message: &str, kind: &str, param: &str, code: &str) -> String {
-    format!(r#"{{"error":{{"message":"{message}","type":"{kind}","param":{param},"code":"{code}"}},"request_id":"RID"}}"#)
+    format!(
+        r#"{{"error":{{"message":"{message}","type":"{kind}","param":{param},"code":"{code}"}},"request_id":"RID"}}"#
+    )
 }
 
 fn bad(sentence: &str) -> String {
@@ -27,11 +29,20 @@ async fn every_refusal_before_the_limiter_has_its_status_and_body_and_counts_for
         (400, "[]".into(), bad("Not a JSON object.")),
         (400, r#"{"model":"a","model":"b"}"#.into(), bad(r#"Duplicate key \"model\"."#)),
         (400, format!("{}1{}", "[".repeat(200), "]".repeat(200)), bad("Nested deeper than 128 levels at byte 128.")),
-        (400, "{}".into(), openai("you must provide a model parameter", invalid, "\"model\"", "missing_required_parameter")),
+        (
+            400,
+            "{}".into(),
+            openai("you must provide a model parameter", invalid, "\"model\"", "missing_required_parameter"),
+        ),
         (
             400,
             r#"{"model":"qwen-plus","max_tokens":-1}"#.into(),
-            openai("Range of max_tokens should be [0, 4294967295]", invalid, "\"max_tokens\"", "invalid_parameter_error"),
+            openai(
+                "Range of max_tokens should be [0, 4294967295]",
+                invalid,
+                "\"max_tokens\"",
+                "invalid_parameter_error",
+            ),
         ),
         (
             400,
@@ -41,17 +52,32 @@ async fn every_refusal_before_the_limiter_has_its_status_and_body_and_counts_for
         (
             404,
             r#"{"model":"qwen-plux"}"#.into(),
-            openai("The model `qwen-plux` does not exist or you do not have access to it.", invalid, "null", "model_not_found"),
+            openai(
+                "The model `qwen-plux` does not exist or you do not have access to it.",
+                invalid,
+                "null",
+                "model_not_found",
+            ),
         ),
         (
             403,
             r#"{"model":"qwen-max"}"#.into(),
-            openai("Model access denied. Workspace search has no permission for model qwen-max.", "Model.AccessDenied", "null", "Model.AccessDenied"),
+            openai(
+                "Model access denied. Workspace search has no permission for model qwen-max.",
+                "Model.AccessDenied",
+                "null",
+                "Model.AccessDenied",
+            ),
         ),
         (
             404,
             r#"{"model":"elsewhere"}"#.into(),
-            openai("Unsupported model elsewhere for OpenAI compatibility mode.", invalid, "null", "model_not_supported"),
+            openai(
+                "Unsupported model elsewhere for OpenAI compatibility mode.",
+                invalid,
+                "null",
+                "model_not_supported",
+            ),
         ),
     ] {
         let reply = house.chat(SEARCH, body.clone()).await;
@@ -84,7 +110,9 @@ async fn a_wrong_key_gets_the_same_401_whatever_is_wrong_with_it() {
         request
     };
     let expired = format!("Bearer {EXPIRED}");
-    for value in [None, Some(""), Some("Bearer"), Some("Bearer sk-unknown"), Some(SEARCH), Some("Basic c2s="), Some(&expired)] {
+    for value in
+        [None, Some(""), Some("Bearer"), Some("Bearer sk-unknown"), Some(SEARCH), Some("Basic c2s="), Some(&expired)]
+    {
         let reply = house.call(with(value)).await;
         assert_eq!((reply.status, reply.masked()), (401, expected.clone()), "{value:?}");
     }
@@ -108,7 +136,10 @@ async fn paths_and_methods() {
     let native = house.call(post("/api/v1/nothing", SEARCH, "")).await;
     assert_eq!(native.masked(), r#"{"code":"NotFound","message":"Not found!","request_id":"RID"}"#);
     let anthropic = house.call(post("/v1/messages/x", SEARCH, "")).await;
-    assert_eq!(anthropic.masked(), r#"{"type":"error","error":{"type":"not_found_error","message":"Not found"},"request_id":"RID"}"#);
+    assert_eq!(
+        anthropic.masked(),
+        r#"{"type":"error","error":{"type":"not_found_error","message":"Not found"},"request_id":"RID"}"#
+    );
     assert_eq!(anthropic.header("request-id"), anthropic.header("x-request-id"));
     let reply = house.call(get(CHAT, SEARCH)).await;
     assert_eq!((reply.status, reply.header("allow"), reply.masked()), (405, "POST", bad("This path takes POST.")));
@@ -121,7 +152,12 @@ async fn paths_and_methods() {
 async fn a_body_too_large_or_encoded_is_refused_before_it_is_read() {
     let settings = Settings { body_limit: 1000, ..Settings::default() };
     let house = House::with(settings, |_| {}).await;
-    let too_large = openai("Payload Too Large. At most 1000 bytes are accepted.", "invalid_request_error", "null", "request_too_large");
+    let too_large = openai(
+        "Payload Too Large. At most 1000 bytes are accepted.",
+        "invalid_request_error",
+        "null",
+        "request_too_large",
+    );
     let reply = house.chat(SEARCH, vec![b' '; 1001]).await;
     assert_eq!((reply.status, reply.masked()), (413, too_large.clone()));
     // Many megabytes, all sent before the answer is read.
@@ -129,7 +165,9 @@ async fn a_body_too_large_or_encoded_is_refused_before_it_is_read() {
     assert_eq!((reply.status, reply.masked()), (413, too_large));
     // Of unknown length: refused when the limit is passed.
     let mut stream = tokio::net::TcpStream::connect(house.addr).await.unwrap();
-    let head = format!("POST {CHAT} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {SEARCH}\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n");
+    let head = format!(
+        "POST {CHAT} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {SEARCH}\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+    );
     stream.write_all(head.as_bytes()).await.unwrap();
     for _ in 0..3 {
         stream.write_all(format!("190\r\n{}\r\n", " ".repeat(400)).as_bytes()).await.unwrap();
@@ -177,7 +215,8 @@ async fn a_head_beyond_64_kib_is_refused() {
     let house = House::new().await;
     let sent = async |size: usize| {
         let mut stream = tokio::net::TcpStream::connect(house.addr).await.unwrap();
-        let head = format!("GET /v1/models HTTP/1.1\r\nhost: a\r\nconnection: close\r\nx: {}\r\n\r\n", "a".repeat(size));
+        let head =
+            format!("GET /v1/models HTTP/1.1\r\nhost: a\r\nconnection: close\r\nx: {}\r\n\r\n", "a".repeat(size));
         let _ = stream.write_all(head.as_bytes()).await;
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer).await;
@@ -209,7 +248,8 @@ async fn the_models_a_key_may_call() {
     let one = |code: &str| format!(r#"{{"id":"{code}","object":"model","created":1795305600,"owned_by":"dashscope"}}"#);
     for prefix in ["/v1", "/compatible-mode/v1"] {
         let reply = house.call(get(&format!("{prefix}/models"), SEARCH)).await;
-        let expected = format!(r#"{{"object":"list","data":[{},{},{}]}}"#, one("fast"), one("images"), one("qwen-plus"));
+        let expected =
+            format!(r#"{{"object":"list","data":[{},{},{}]}}"#, one("fast"), one("images"), one("qwen-plus"));
         assert_eq!((reply.status, reply.text()), (200, expected.as_str()));
         assert_eq!(reply.header("content-type"), "application/json");
         assert_eq!(reply.header("x-request-id").len(), 36);

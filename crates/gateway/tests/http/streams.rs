@@ -1,1 +1,180 @@
-//! To come.
+//! Event streams: what passes, what is kept back, what is learned, and how they end.
+
+use std::time::Duration;
+
+use domain::Cause;
+use gateway::{Outcome, Settings};
+use http_body_util::BodyExt;
+use testkit::provider::Ending;
+
+use crate::support::*;
+
+const NATIVE: &str = "/api/v1/services/aigc/text-generation/generation";
+
+fn asking(options: &str) -> String {
+    stream().replace("\"stream\":true", &format!("\"stream\":true,\"stream_options\":{options}"))
+}
+
+#[tokio::test]
+async fn counts_are_asked_for_and_kept_back() {
+    let house = House::new().await;
+    let reply = house.chat(SEARCH, stream()).await;
+    assert_eq!((reply.status, reply.header("content-type")), (200, "text/event-stream;charset=UTF-8"));
+    assert_eq!((reply.header("cache-control"), reply.header("x-accel-buffering")), ("no-cache", "no"));
+    assert!(reply.text().ends_with("data: [DONE]\n\n"), "{}", reply.text());
+    assert!(!reply.text().contains("total_tokens"), "{}", reply.text());
+    let seen = house.provider.log().received().pop().unwrap();
+    let expected = stream().replace("true}", r#"true,"stream_options":{"include_usage":true}}"#);
+    assert_eq!(seen.body, expected);
+    let call = house.calls(1).await.remove(0);
+    assert_eq!((call.outcome, call.streamed, call.ttft_us), (Outcome::Ok, true, Some(0)));
+    assert_eq!((call.tokens.prompt, call.tokens.total, call.tokens.estimated), (3, 23, false));
+    assert_eq!(house.used("qwen-plus"), (1, 23));
+}
+
+#[tokio::test]
+async fn a_client_that_asked_sees_every_byte() {
+    let house = House::new().await;
+    let body = asking(r#"{"include_usage":true}"#);
+    let asked = house.chat(SEARCH, body.clone()).await;
+    assert_eq!(house.provider.log().received().pop().unwrap().body, body);
+    assert!(asked.text().contains(r#""total_tokens":23"#));
+    // The same events but one, whatever pieces they come in.
+    for behaviour in ["", "split=1", "split=7", "crlf", "crlf; split=3"] {
+        house.clock.advance(1_000_000);
+        let with = house.call(acting(post(CHAT, SEARCH, body.clone()), behaviour)).await;
+        let without = house.call(acting(post(CHAT, SEARCH, stream()), behaviour)).await;
+        let events = |reply: &Reply| reply.text().replace("\r\n", "\n").matches("\n\n").count();
+        assert_eq!(events(&with), events(&without) + 1, "{behaviour}");
+        assert_eq!(with.text().contains("\r\n"), behaviour.contains("crlf"));
+        assert!(with.text().replace("\r\n", "\n").ends_with("data: [DONE]\n\n"));
+    }
+    assert!(house.calls(11).await.iter().all(|it| it.tokens.total == 23 && !it.tokens.estimated));
+}
+
+#[tokio::test]
+async fn an_event_passes_when_it_is_there() {
+    let house = House::new().await;
+    let response = house.send(acting(post(CHAT, SEARCH, stream()), "silence-after=2")).await;
+    let mut body = response.into_body();
+    let mut got = Vec::new();
+    while got.windows(2).filter(|it| it == b"\n\n").count() < 2 {
+        got.extend_from_slice(&body.frame().await.unwrap().unwrap().into_data().unwrap());
+    }
+    assert_eq!(house.gateway.running(), 1, "the provider has not finished, and its first events are here");
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_takes_the_provider_s_call_with_it() {
+    let house = House::new().await;
+    let response = house.send(acting(post(CHAT, SEARCH, stream()), "silence-after=6")).await;
+    let mut body = response.into_body();
+    let mut got = Vec::new();
+    while got.windows(2).filter(|it| it == b"\n\n").count() < 6 {
+        got.extend_from_slice(&body.frame().await.unwrap().unwrap().into_data().unwrap());
+    }
+    drop(body);
+    let call = house.calls(1).await.remove(0);
+    assert_eq!((call.outcome, call.outcome.status(), call.outcome.failed()), (Outcome::HangUp, 499, false));
+    assert!(call.tokens.estimated && call.tokens.output > 0, "{:?}", call.tokens);
+    assert_eq!(call.tokens.total, call.tokens.prompt + call.tokens.output);
+    assert_eq!(house.used("qwen-plus"), (1, call.tokens.total), "settled at what was counted");
+    house.provider.log().wait_until(|it| matches!(it[0].ended, Some((Ending::HungUp, _)))).await;
+    assert_eq!(house.gateway.running(), 0);
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_before_the_answer_does_too() {
+    let house = House::new().await;
+    let sending = house.send(acting(post(CHAT, SEARCH, plain()), "delay-ms=600000"));
+    tokio::select! {
+        _ = sending => panic!("the provider does not answer"),
+        _ = house.provider.log().wait_until(|it| !it.is_empty()) => {}
+    }
+    let call = house.calls(1).await.remove(0);
+    assert_eq!(call.outcome, Outcome::HangUp);
+    house.provider.log().wait_until(|it| matches!(it[0].ended, Some((Ending::HungUp, _)))).await;
+}
+
+fn broke_off(dialect: &str) -> &'static str {
+    match dialect {
+        "native" => include_str!("../../src/refusal/fixtures/broke-off-native.txt"),
+        "responses" => include_str!("../../src/refusal/fixtures/broke-off-responses.txt"),
+        "anthropic" => include_str!("../../src/refusal/fixtures/broke-off-anthropic.txt"),
+        _ => include_str!("../../src/refusal/fixtures/broke-off-chat.txt"),
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_off_ends_with_an_error_event_of_its_dialect() {
+    let house = House::new().await;
+    let native = r#"{"model":"qwen-plus","input":{"messages":[{"role":"user","content":"hi"}]}}"#;
+    let messages = r#"{"model":"qwen-plus","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
+    let responses = r#"{"model":"qwen-plus","stream":true,"input":"hi"}"#;
+    for behaviour in ["break-after=4", "break-inside=4", "end-after=4"] {
+        for (dialect, path, body) in [
+            ("chat", CHAT, stream()),
+            ("native", NATIVE, native),
+            ("responses", "/v1/responses", responses),
+            ("anthropic", "/v1/messages", messages),
+        ] {
+            house.clock.advance(1_000_000);
+            let mut request = acting(post(path, SEARCH, body), behaviour);
+            if dialect == "native" {
+                request.headers_mut().insert("x-dashscope-sse", "enable".parse().unwrap());
+            }
+            let reply = house.call(request).await;
+            let text = reply.masked();
+            let (before, last) = text.trim_end_matches('\n').rsplit_once("\n\n").unwrap();
+            // The numbers follow those of the events before.
+            let number = before.split("\n\n").count() as u64;
+            let expected = broke_off(dialect)
+                .replace("id:8", &format!("id:{}", number + 1))
+                .replace(":43}", &format!(":{number}}}"));
+            assert_eq!(format!("{last}\n\n"), expected, "{dialect} {behaviour}\n{text}");
+            assert_eq!(number, 4, "{dialect}: what was begun is dropped");
+            let call = house.calls(1).await.remove(0);
+            assert_eq!((call.outcome, call.outcome.failed()), (Outcome::Broken, true), "{dialect} {behaviour}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_falls_silent_ends_with_a_504_event() {
+    let settings = Settings { silence_timeout: Duration::from_millis(50), ..Settings::default() };
+    let house = House::with(settings, |_| {}).await;
+    let reply = house.call(acting(post(CHAT, SEARCH, stream()), "silence-after=3")).await;
+    assert!(reply.masked().ends_with(
+        "data: {\"error\":{\"message\":\"Request timed out, please try again later. Provider dashscope sent nothing for 0 s.\",\"type\":\"server_error\",\"param\":null,\"code\":\"request_timeout\"},\"request_id\":\"RID\"}\n\n"
+    ));
+    assert_eq!(house.calls(1).await[0].outcome, Outcome::Timeout);
+    house.provider.log().wait_until(|it| matches!(it[0].ended, Some((Ending::HungUp, _)))).await;
+}
+
+#[tokio::test]
+async fn an_error_of_the_provider_inside_a_stream_passes_and_is_recorded() {
+    let house = House::new().await;
+    let reply = house.call(acting(post(CHAT, SEARCH, stream()), "error-event=2")).await;
+    let events: Vec<_> = reply.text().trim_end_matches('\n').split("\n\n").collect();
+    assert_eq!(events.len(), 3, "two events, the error, and nothing of Sluice's own: {}", reply.text());
+    assert!(events[2].contains("\"error\""));
+    let outcome = house.calls(1).await[0].outcome;
+    assert!(
+        matches!(
+            outcome,
+            Outcome::Provider { status: 429, cause: Some(Cause::Tokens | Cause::Surge | Cause::Requests) }
+        ),
+        "{outcome:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_stream_without_counts_is_estimated() {
+    let house = House::new().await;
+    let reply = house.call(acting(post(CHAT, SEARCH, stream()), "no-usage")).await;
+    assert!(reply.text().ends_with("data: [DONE]\n\n"));
+    let call = house.calls(1).await.remove(0);
+    assert_eq!(call.outcome, Outcome::Ok);
+    assert!(call.tokens.estimated && (10..40).contains(&call.tokens.output), "{:?}", call.tokens);
+    assert_eq!(house.used("qwen-plus").1, call.tokens.total);
+}

@@ -84,12 +84,10 @@ impl House {
 
     /// With contents that differ from [`Self::contents`].
     pub(crate) async fn with(settings: Settings, change: impl FnOnce(&mut Contents)) -> Self {
-        let provider = Provider::start(ProviderSettings {
-            credential: Some(CREDENTIAL.into()),
-            ..ProviderSettings::instant()
-        })
-        .await
-        .unwrap();
+        let provider =
+            Provider::start(ProviderSettings { credential: Some(CREDENTIAL.into()), ..ProviderSettings::instant() })
+                .await
+                .unwrap();
         let clock = Arc::new(ManualClock::at(Micros(600_000_000)));
         let ledger = Ledger::new(Arc::clone(&clock) as _, Surge::default());
         let records = Arc::new(Records::new(100_000));
@@ -154,7 +152,12 @@ impl House {
                 images,
             ],
             workspaces: vec![
-                Workspace { account: account.clone(), id: WorkspaceId::new("w0"), name: "default".into(), grants: Grants::Everything },
+                Workspace {
+                    account: account.clone(),
+                    id: WorkspaceId::new("w0"),
+                    name: "default".into(),
+                    grants: Grants::Everything,
+                },
                 Workspace {
                     account,
                     id: WorkspaceId::new("w1"),
