@@ -165,6 +165,11 @@ pub fn unknown_variables() -> Vec<String> {
         .collect()
 }
 
+/// A variable that a file read by `sluice apply` names.
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 /// The environment variable of a setting.
 pub fn variable(name: &str) -> String {
     format!("SLUICE_{}", name.to_uppercase())

@@ -1,8 +1,16 @@
 //! The process: reads settings, builds the parts and runs one command. Errors leave as one line and exit status 1.
 
+mod clock;
 mod command;
 mod config;
+mod console;
+mod flush;
+mod live;
+mod parts;
+mod serve;
+mod sync;
 mod telemetry;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -13,23 +21,24 @@ fn main() -> ExitCode {
     match command::run(line) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("sluice: {}", one_line(error.as_ref()));
+            eprintln!("sluice: {}", told(error.as_ref()));
             ExitCode::FAILURE
         }
     }
 }
 
-/// The error and its causes on one line; a cause whose text the line before already holds is left out.
-fn one_line(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut line = error.to_string();
+/// The error and its causes on one line; a cause whose text the line before already holds is left out. Only errors that
+/// list several things, such as everything wrong with a file, have several lines.
+fn told(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        let text = error.to_string();
-        if !line.contains(&text) {
-            line.push_str(": ");
-            line.push_str(&text);
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
         }
         cause = error.source();
     }
-    line.split_whitespace().collect::<Vec<_>>().join(" ")
+    text
 }

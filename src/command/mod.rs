@@ -189,7 +189,7 @@ pub fn run(line: Line) -> Outcome {
             Command::Account(it) => account::run(&settings, it).await,
             Command::Report(it) => report::run(&settings, it).await,
             Command::Migrate => migrate::run(&settings).await,
-            Command::CheckConfig => check_config::run(&settings).await,
+            Command::CheckConfig => check_config::run(&settings),
             Command::Simulate(_) => unreachable!("answered above, since it needs no settings"),
         }
     })

@@ -1,0 +1,105 @@
+//! Mounts the console: health, sessions, protection against forged requests, security headers. Pages are `app`'s.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use app::ssr::ConsoleState;
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    routing::get,
+};
+use control::{Control, Sessions};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    compression::CompressionLayer,
+    csrf::CsrfLayer,
+    limit::RequestBodyLimitLayer,
+    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    sensitive_headers::SetSensitiveRequestHeadersLayer,
+    set_header::SetResponseHeaderLayer,
+    timeout::TimeoutLayer,
+    trace::TraceLayer,
+};
+use tower_sessions::{
+    Expiry, SessionManagerLayer,
+    cookie::{SameSite, time::Duration as SessionDuration},
+};
+
+/// The largest form: an editor with a few thousand models.
+const LARGEST_FORM: usize = 2 * 1024 * 1024;
+
+/// Someone who does nothing for so long has to sign in again.
+const SESSION_DAYS: i64 = 14;
+
+/// The whole console as a service.
+pub fn router(state: ConsoleState, sessions: Sessions) -> Router {
+    let secure = state.settings.secure_cookies;
+    let control = Arc::clone(&state.control);
+    let sessions = SessionManagerLayer::new(sessions)
+        .with_name("sluice")
+        .with_http_only(true)
+        .with_secure(secure)
+        // Strict would make a link from a chat arrive signed out.
+        .with_same_site(SameSite::Lax)
+        .with_expiry(Expiry::OnInactivity(SessionDuration::days(SESSION_DAYS)));
+    // The last layer is the outermost.
+    let pages = app::ssr::router(state)
+        .layer(sessions)
+        .layer(RequestBodyLimitLayer::new(LARGEST_FORM))
+        .layer(CsrfLayer::new())
+        .layer(CompressionLayer::new());
+    let health = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .with_state(control);
+    let id = HeaderName::from_static("x-request-id");
+    let mut router = pages
+        .merge(health)
+        .layer(fixed("x-content-type-options", "nosniff"))
+        .layer(fixed("cross-origin-opener-policy", "same-origin"))
+        .layer(fixed("cross-origin-resource-policy", "same-origin"))
+        // With `no-referrer`, a form without script would not find back to its page.
+        .layer(fixed("referrer-policy", "same-origin"))
+        .layer(fixed("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"));
+    if secure {
+        router = router.layer(fixed("strict-transport-security", "max-age=31536000"));
+    }
+    router
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(30)))
+        .layer(TraceLayer::new_for_http())
+        .layer(PropagateRequestIdLayer::new(id.clone()))
+        .layer(SetRequestIdLayer::new(id, MakeRequestUuid))
+        .layer(SetSensitiveRequestHeadersLayer::new([header::AUTHORIZATION, header::COOKIE]))
+        .layer(CatchPanicLayer::new())
+}
+
+fn fixed(name: &'static str, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), HeaderValue::from_static(value))
+}
+
+async fn ready(State(control): State<Arc<Control>>) -> (StatusCode, &'static str) {
+    match control.store().read().await {
+        Ok(_) => (StatusCode::OK, "ready\n"),
+        Err(error) => {
+            tracing::warn!(%error, "the store cannot be read");
+            (StatusCode::SERVICE_UNAVAILABLE, "the store cannot be read\n")
+        }
+    }
+}
+
+/// Serves until `stop`; open streams of live figures are then cut, everything else is finished.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> std::io::Result<()> {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let stopping = stop.clone();
+    let server = axum::serve(listener, service).with_graceful_shutdown(async move { stopping.cancelled().await });
+    tokio::select! {
+        done = async { server.await } => done,
+        () = async { stop.cancelled().await; tokio::time::sleep(Duration::from_secs(3)).await } => Ok(()),
+    }
+}

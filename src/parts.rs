@@ -1,0 +1,18 @@
+//! What every command needs: the store, brought up to date, and the use cases on top of it.
+
+use std::sync::Arc;
+
+use control::{Control, Passwords, Store, SystemWallClock, Vault};
+
+use crate::{command::Outcome, config::Settings};
+
+/// Opens the store and the key file, and brings the schema up to date.
+///
+/// # Errors
+/// What cannot be opened, and why.
+pub async fn control(settings: &Settings) -> Outcome<Control> {
+    let store = Store::open(&settings.database_url).await?;
+    store.migrate().await?;
+    let vault = Vault::open(&settings.secret_key_file)?;
+    Ok(Control::new(store, vault, Arc::new(SystemWallClock), Passwords::default()))
+}

@@ -1,0 +1,285 @@
+//! The product: builds the parts in order, runs the long-lived tasks, and takes them down in reverse.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use app::ssr::{ConsoleSettings, ConsoleState};
+use arc_swap::ArcSwap;
+use control::{Control, Sessions, increases, setup};
+use gateway::{Gateway, Records, Snapshot};
+use limiter::{Ledger, Surge};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower_sessions::ExpiredDeletion as _;
+
+use crate::{
+    clock::{SystemClock, SystemWallClock},
+    command::Outcome,
+    config::{Settings, variable},
+    console,
+    flush::Flush,
+    live::LivePort,
+    parts,
+    sync::Sync,
+    usage::{self, Usage},
+};
+
+/// Finished calls that may wait for a flush: two seconds of more calls than one machine answers.
+const RECORDS: usize = 100_000;
+
+/// How often what is due by time is done: increases that end, sessions that expired, rows past their keeping.
+const HOUSEKEEPING: Duration = Duration::from_millis(500);
+
+const DAY_MS: i64 = 86_400_000;
+
+/// `sluice serve`.
+///
+/// # Errors
+/// What could not be started, in one line.
+pub async fn run(settings: Settings) -> Outcome {
+    let running = start(settings).await?;
+    if let Some(token) = &running.set_up_token {
+        println!("No one can sign in yet. Make the owner's account at");
+        println!("    http://{}/set-up?token={token}", running.console_addr);
+    }
+    println!("console  http://{}", running.console_addr);
+    println!("gateway  http://{}", running.gateway_addr);
+    asked_to_stop().await?;
+    running.stop().await;
+    Ok(())
+}
+
+/// Returns when the process is asked to stop, by Ctrl-C or SIGTERM.
+///
+/// # Errors
+/// When signals cannot be listened to.
+pub async fn asked_to_stop() -> io::Result<()> {
+    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        done = tokio::signal::ctrl_c() => done,
+        _ = terminated.recv() => Ok(()),
+    }
+}
+
+/// A running installation.
+pub struct Running {
+    /// The use cases, for a command that runs inside the process.
+    pub control: Control,
+    /// Where the console listens.
+    pub console_addr: SocketAddr,
+    /// Where the gateway listens.
+    pub gateway_addr: SocketAddr,
+    /// What first-run set-up asks for; `None` once somebody can sign in.
+    pub set_up_token: Option<String>,
+    sync: Arc<SyncHandle>,
+    stop: Stop,
+}
+
+struct SyncHandle {
+    control: Control,
+    ledger: Arc<Ledger>,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+}
+
+struct Stop {
+    gateway: CancellationToken,
+    gateway_threads: Vec<JoinHandle<io::Result<()>>>,
+    flush: CancellationToken,
+    console: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Running {
+    /// Takes edits made by this process into the snapshot at once.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    pub async fn sync(&self) -> Outcome {
+        let SyncHandle { control, ledger, snapshot } = &*self.sync;
+        let sync = Sync { control: control.clone(), ledger: Arc::clone(ledger), snapshot: Arc::clone(snapshot) };
+        sync.load().await.map(drop)
+    }
+
+    /// Finishes running calls, writes what they left, closes the store.
+    pub async fn stop(self) {
+        tracing::info!("stopping: running calls are finished first");
+        self.stop.gateway.cancel();
+        let threads = self.stop.gateway_threads;
+        let joined = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|it| drop(it.join())));
+        if joined.await.is_err() {
+            tracing::error!("a gateway thread panicked");
+        }
+        self.stop.console.cancel();
+        self.stop.flush.cancel();
+        self.stop.tasks.close();
+        self.stop.tasks.wait().await;
+        self.control.store().close().await;
+    }
+}
+
+/// Builds everything and starts answering.
+///
+/// # Errors
+/// What could not be started, in one line that says what and where.
+pub async fn start(settings: Settings) -> Outcome<Running> {
+    let console_listener = bind(settings.console_addr, "console_addr", false)?;
+    let threads = if settings.gateway_threads == 0 { cores() } else { settings.gateway_threads };
+    let gateway_listeners = bind_many(settings.gateway_addr, threads)?;
+    let (console_addr, gateway_addr) = (console_listener.local_addr()?, gateway_listeners[0].local_addr()?);
+    let settings = Settings { console_addr, gateway_addr, ..settings };
+
+    let control = parts::control(&settings).await?;
+    control::accounts::find(&control, None).await?;
+    let clock = Arc::new(SystemClock);
+    let surge = Surge {
+        least: settings.surge_floor,
+        share_percent: settings.surge_share_percent,
+        growth_percent: settings.surge_growth.saturating_mul(100),
+    };
+    let ledger = Arc::new(Ledger::flushed(clock.clone(), surge));
+    let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
+    let records = Arc::new(Records::new(RECORDS));
+    let sync = Sync { control: control.clone(), ledger: Arc::clone(&ledger), snapshot: Arc::clone(&snapshot) };
+    let rows = sync.load().await?;
+    sync.restore_learned(&rows);
+    let node = gateway_addr.to_string();
+    usage::restore(control.store(), &ledger, &rows, &node, control.now_ms()).await?;
+
+    let stop = Stop {
+        gateway: CancellationToken::new(),
+        gateway_threads: Vec::new(),
+        flush: CancellationToken::new(),
+        console: CancellationToken::new(),
+        tasks: TaskTracker::new(),
+    };
+    let flush = Flush {
+        store: control.store().clone(),
+        records: Arc::clone(&records),
+        usage: Usage::new(Arc::clone(&ledger), node),
+        ledger: Arc::clone(&ledger),
+    };
+    // Before the first call: from here on a crash is told from a clean stop.
+    flush.begin().await?;
+    stop.tasks.spawn(flush.run(stop.flush.clone()));
+    stop.tasks.spawn(sync.run(rows.revision, rows.next_change_ms, stop.console.clone()));
+    stop.tasks.spawn(housekeeping(control.clone(), Arc::clone(&ledger), settings.clone(), stop.console.clone()));
+
+    let gateway =
+        Arc::new(Gateway::new(gateway_settings(&settings), Arc::clone(&snapshot), records, clock, Arc::new(SystemWallClock)));
+    let gateway_threads = gateway_listeners
+        .into_iter()
+        .enumerate()
+        .map(|(n, listener)| gateway_thread(n, listener, Arc::clone(&gateway), stop.gateway.clone()))
+        .collect::<io::Result<_>>()?;
+
+    let set_up_token = setup::begin(&control).await?.map(|it| it.expose().clone());
+    let state = ConsoleState {
+        control: Arc::new(control.clone()),
+        live: Arc::new(LivePort(Arc::clone(&ledger))),
+        settings: Arc::new(ConsoleSettings {
+            gateway_url: settings.shown_gateway_url(),
+            secure_cookies: settings.secure_cookies,
+        }),
+    };
+    let router = console::router(state, Sessions::new(control.clone()));
+    let listener = tokio::net::TcpListener::from_std(console_listener)?;
+    let console_stop = stop.console.clone();
+    stop.tasks.spawn(async move {
+        if let Err(error) = console::serve(listener, router, console_stop).await {
+            tracing::error!(%error, "the console has stopped");
+        }
+    });
+    let sync = Arc::new(SyncHandle { control: control.clone(), ledger, snapshot });
+    let stop = Stop { gateway_threads, ..stop };
+    Ok(Running { control, console_addr, gateway_addr, set_up_token, sync, stop })
+}
+
+/// One runtime for each thread, so that a call's two connections stay on one core.
+fn gateway_thread(
+    n: usize,
+    listener: TcpListener,
+    gateway: Arc<Gateway>,
+    stop: CancellationToken,
+) -> io::Result<JoinHandle<io::Result<()>>> {
+    std::thread::Builder::new().name(format!("gateway-{n}")).spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            gateway::serve(listener, gateway, stop).await;
+            Ok(())
+        })
+    })
+}
+
+async fn housekeeping(control: Control, ledger: Arc<Ledger>, settings: Settings, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(HOUSEKEEPING);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    for tick in 0_u64.. {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        if let Err(error) = increases::sweep(&control).await {
+            tracing::warn!(%error, "increases that are due to end wait");
+        }
+        if tick.is_multiple_of(10) {
+            ledger.sweep();
+        }
+        if tick % 1200 == 120 {
+            if let Err(error) = Sessions::new(control.clone()).delete_expired().await {
+                tracing::warn!(%error, "expired sessions wait to be deleted");
+            }
+            let before = |days: u32| control.now_ms() - i64::from(days) * DAY_MS;
+            let store = control.store();
+            let forgotten = store.forget(before(settings.keep_minutes_days), before(settings.keep_hours_days)).await;
+            if let Err(error) = forgotten.and(store.empty_call_log(before(settings.keep_calls_days)).await) {
+                tracing::warn!(%error, "old statistics wait to be deleted");
+            }
+        }
+    }
+}
+
+fn gateway_settings(settings: &Settings) -> gateway::Settings {
+    gateway::Settings {
+        body_limit: settings.max_body_bytes,
+        connect_timeout: Duration::from_secs(settings.connect_timeout_s),
+        first_byte_timeout: Duration::from_secs(settings.first_byte_timeout_s),
+        silence_timeout: Duration::from_secs(settings.stream_silence_s),
+        max_wait: Duration::from_secs(settings.max_wait_s),
+        drain: Duration::from_secs(settings.drain_s),
+        ..gateway::Settings::default()
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
+}
+
+/// The first listener finds out whether the address is free (and which, for port 0); the others share it.
+fn bind_many(addr: SocketAddr, count: usize) -> Outcome<Vec<TcpListener>> {
+    // Sharing is possible with a stranger of the same user too, so first try alone.
+    let alone = bind(addr, "gateway_addr", false)?;
+    let addr = alone.local_addr()?;
+    drop(alone);
+    (0..count.max(1)).map(|_| bind(addr, "gateway_addr", true)).collect()
+}
+
+fn bind(addr: SocketAddr, setting: &str, shared: bool) -> Outcome<TcpListener> {
+    let listen = || -> io::Result<TcpListener> {
+        let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(shared)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&addr.into())?;
+        socket.listen(4096)?;
+        Ok(socket.into())
+    };
+    listen().map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => format!("{}: {addr} is in use by another program", variable(setting)).into(),
+        _ => format!("{}: cannot listen on {addr}: {error}", variable(setting)).into(),
+    })
+}

@@ -1,0 +1,171 @@
+//! Carries the ledger's charges over a restart: written with every flush, given back at start. After an unclean stop a
+//! second's worth of every limit is charged on top, for what the last flush missed.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use control::snapshot::SnapshotRows;
+use domain::{AccountId, Limits, ModelCode, Rpm, Tpm, WorkspaceId};
+use limiter::{BucketCharge, Clock as _, Ledger, Micros, ScopeCharge};
+use store::{
+    Store,
+    usage::{Heartbeat, UsageFlush, UsageRow},
+};
+
+use crate::{
+    clock::{SystemClock, boot},
+    command::Outcome,
+};
+
+/// Without charges, a sign of life is given so often: less than the second that a blackout covers.
+const IDLE_BEAT_US: u64 = 800_000;
+
+/// Buckets are of no use after a minute; twice that leaves room for late settlements.
+const KEPT_US: u64 = 120_000_000;
+
+/// How often old buckets are deleted.
+const FORGET_EVERY_US: u64 = 5_000_000;
+
+const SECOND_US: u64 = 1_000_000;
+
+/// Collects charges between flushes.
+pub struct Usage {
+    ledger: Arc<Ledger>,
+    node: String,
+    boot: String,
+    changes: BTreeMap<(u64, AccountId, ModelCode, WorkspaceId), UsageRow>,
+    last_beat: Micros,
+    last_forgotten: Micros,
+}
+
+impl Usage {
+    /// Charges of `ledger`, kept under the name `node`.
+    pub fn new(ledger: Arc<Ledger>, node: String) -> Self {
+        Self { ledger, node, boot: boot(), changes: BTreeMap::new(), last_beat: Micros(0), last_forgotten: Micros(0) }
+    }
+
+    /// What is to be written now, if anything. Handed out until [`Self::written`] says that it was.
+    pub fn flush(&mut self, now_ms: i64, last: bool) -> Option<UsageFlush> {
+        // Read before draining: every charge up to this instant is in this flush.
+        let now = SystemClock.now();
+        self.drain();
+        let idle = self.changes.is_empty() && now.since(self.last_beat) < IDLE_BEAT_US;
+        if idle && !last {
+            return None;
+        }
+        let forget = now.since(self.last_forgotten) >= FORGET_EVERY_US;
+        Some(UsageFlush {
+            node: self.node.clone(),
+            beat: Heartbeat { boot: self.boot.clone(), at_us: signed(now.0), at_ms: now_ms, clean: last },
+            changes: self.changes.values().cloned().collect(),
+            forget_before_us: forget.then(|| signed(now.0.saturating_sub(KEPT_US))),
+        })
+    }
+
+    /// `flush` is durable.
+    pub fn written(&mut self, flush: &UsageFlush) {
+        self.changes.clear();
+        self.last_beat = Micros(unsigned(flush.beat.at_us));
+        if flush.forget_before_us.is_some() {
+            self.last_forgotten = self.last_beat;
+        }
+    }
+
+    fn drain(&mut self) {
+        let (ledger, changes) = (&self.ledger, &mut self.changes);
+        ledger.drain(|cell, charge| {
+            let Some(workspace) = ledger.workspace_id(charge.slot) else { return };
+            let key = (charge.end.0, cell.account.clone(), cell.model.clone(), workspace);
+            let row = changes.entry(key).or_insert_with_key(|(end, account, model, workspace)| UsageRow {
+                end_us: signed(*end),
+                account_id: account.as_str().to_owned(),
+                model_code: model.as_str().to_owned(),
+                workspace_id: workspace.as_str().to_owned(),
+                requests: 0,
+                tokens: 0,
+                workspace_requests: 0,
+                workspace_tokens: 0,
+            });
+            row.requests += charge.account.requests;
+            row.tokens = row.tokens.saturating_add(charge.account.tokens);
+            row.workspace_requests += charge.workspace.requests;
+            row.workspace_tokens = row.workspace_tokens.saturating_add(charge.workspace.tokens);
+        });
+        // While the store cannot be written, what could no longer be given back is dropped.
+        let oldest = SystemClock.now().0.saturating_sub(KEPT_US);
+        while changes.first_key_value().is_some_and(|((end, ..), _)| *end < oldest) {
+            changes.pop_first();
+        }
+    }
+}
+
+/// Gives the ledger what this process's predecessor charged in the last minute.
+///
+/// # Errors
+/// When the store cannot answer.
+pub async fn restore(store: &Store, ledger: &Ledger, rows: &SnapshotRows, node: &str, now_ms: i64) -> Outcome {
+    let (beat, kept) = {
+        let mut conn = store.read().await?;
+        let Some(beat) = conn.heartbeat(node).await? else { return Ok(()) };
+        (beat, conn.usage(node).await?)
+    };
+    let now = SystemClock.now();
+    let same_clock = !beat.boot.is_empty() && beat.boot == boot() && unsigned(beat.at_us) <= now.0;
+    // Another boot's clock: the wall clock tells how long ago the last sign of life was, and never that it is to come.
+    let here = |at_us: i64| {
+        let at = unsigned(at_us);
+        if same_clock {
+            return Micros(at);
+        }
+        let ago_us = unsigned(now_ms.saturating_sub(beat.at_ms)).saturating_mul(1_000);
+        Micros(now.0.saturating_sub(ago_us).saturating_add(at).saturating_sub(unsigned(beat.at_us)))
+    };
+    for row in &kept {
+        let Ok(model) = ModelCode::parse(&row.model_code) else { continue };
+        ledger.cell(&AccountId::new(&row.account_id), &model).restore(BucketCharge {
+            end: here(row.end_us),
+            slot: ledger.workspace(&WorkspaceId::new(&row.workspace_id)),
+            account: ScopeCharge { requests: row.requests, tokens: row.tokens },
+            workspace: ScopeCharge { requests: row.workspace_requests, tokens: row.workspace_tokens },
+        });
+    }
+    if !beat.clean {
+        tracing::warn!("the last run did not stop cleanly; a second of every limit is held back for up to a minute");
+        black_out(ledger, rows, here(beat.at_us).plus(SECOND_US), now_ms);
+    }
+    if !same_clock {
+        // The other boot's stamps would be taken for this one's by the next start.
+        let mut tx = store.begin().await?;
+        tx.forget_usage(node).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+fn black_out(ledger: &Ledger, rows: &SnapshotRows, at: Micros, now_ms: i64) {
+    let mut own: HashMap<(&str, &str), Vec<_>> = HashMap::new();
+    for grant in rows.grants.values().flatten() {
+        let slot = ledger.workspace(&WorkspaceId::new(&grant.workspace_id));
+        own.entry((&grant.account_id, &grant.model_code)).or_default().push((slot, limits(grant.rpm, grant.tpm)));
+    }
+    for model in &rows.models {
+        let Ok(code) = ModelCode::parse(&model.code) else { continue };
+        let workspaces = own.remove(&(model.account_id.as_str(), model.code.as_str())).unwrap_or_default();
+        let account = limits(Some(model.rpm), model.effective_tpm(now_ms));
+        ledger.cell(&AccountId::new(&model.account_id), &code).black_out(at, account, &workspaces);
+    }
+}
+
+fn limits(rpm: Option<i64>, tpm: Option<i64>) -> Limits {
+    Limits { rpm: rpm.map(unsigned).and_then(Rpm::new), tpm: tpm.map(unsigned).and_then(Tpm::new) }
+}
+
+fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+fn unsigned(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or(0)
+}
