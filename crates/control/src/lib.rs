@@ -3,19 +3,26 @@
 
 pub mod accounts;
 mod actor;
+pub mod apply;
 mod attempts;
+pub mod audit;
 mod clock;
 mod edit;
 mod error;
+pub mod figures;
+pub mod increases;
 pub mod keys;
 pub mod members;
 pub mod models;
+pub mod monitoring;
 mod passwords;
 pub mod providers;
+pub mod report;
 pub mod secret;
 mod session_store;
 pub mod setup;
 pub mod sign_in;
+pub mod snapshot;
 pub mod workspaces;
 
 pub use actor::Actor;

@@ -39,7 +39,7 @@ pub fn digest(secret: &str) -> [u8; 32] {
 }
 
 /// `length` random characters of `0-9A-Za-z`.
-pub(crate) fn random_text(length: usize) -> String {
+pub fn random_text(length: usize) -> String {
     const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let random = SystemRandom::new();
     let mut text = String::with_capacity(length);

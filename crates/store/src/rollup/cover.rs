@@ -50,9 +50,15 @@ pub struct Piece {
 /// The rows that make up `range` and nothing else. Nothing is recorded after `now_ms`, so a range that reaches it may
 /// take the unfinished hour and day whole.
 pub fn cover(range: TimeRange, now_ms: i64) -> Vec<Piece> {
-    let to = if range.to_ms > now_ms { Level::Day.ceil(range.to_ms) } else { range.to_ms };
+    cover_in_steps(range, now_ms, Level::Day.ms())
+}
+
+/// The same from rows that lie within one of the steps of `step_ms`, counted from the epoch.
+pub(super) fn cover_in_steps(range: TimeRange, now_ms: i64, step_ms: i64) -> Vec<Piece> {
+    let coarsest = Level::ALL.into_iter().rev().find(|it| step_ms % it.ms() == 0).unwrap_or(Level::Minute);
+    let to = if range.to_ms > now_ms { coarsest.ceil(range.to_ms) } else { range.to_ms };
     let mut pieces = Vec::with_capacity(5);
-    split(Level::Day, range.from_ms, to, &mut pieces);
+    split(coarsest, range.from_ms, to, &mut pieces);
     pieces
 }
 

@@ -10,7 +10,7 @@ mod write;
 
 pub use cover::{Level, Piece, cover};
 pub use histogram::{BOUNDS_MS, BUCKETS, Histogram};
-pub use read::{Point, Sum};
+pub use read::{HistogramPoint, Point, Sum};
 pub use write::{Batch, CallDelta, Peak};
 
 use sqlx::FromRow;

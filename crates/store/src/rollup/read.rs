@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use domain::TimeRange;
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 
-use super::{BUCKETS, Figures, Histogram, Lane, Level, SeriesKey, cover};
+use super::{BUCKETS, Figures, Histogram, Lane, Level, SeriesKey, cover, cover::cover_in_steps};
 use crate::{Conn, Result};
 
 macro_rules! sums {
@@ -103,13 +103,18 @@ pub struct Point {
     pub figures: Figures,
 }
 
-struct BucketRow {
-    at_ms: i64,
-    latency: Histogram,
-    ttft: Histogram,
+/// How long calls of one series took in one step of time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistogramPoint {
+    /// Where the step begins.
+    pub at_ms: i64,
+    /// Latencies of calls answered to the end.
+    pub latency: Histogram,
+    /// Times to the first token.
+    pub ttft: Histogram,
 }
 
-impl<'r, R: Row> FromRow<'r, R> for BucketRow
+impl<'r, R: Row> FromRow<'r, R> for HistogramPoint
 where
     usize: ColumnIndex<R>,
     i64: Decode<'r, R::Database> + Type<R::Database>,
@@ -160,29 +165,48 @@ impl Conn {
         Ok(total.into_values().collect())
     }
 
-    /// What one series counted in each `step_ms` of `range`, from the coarsest rows that fit; steps without calls are
-    /// left out. `step_ms` is a whole number of minutes, and steps are counted from the epoch.
+    /// What one series counted in each `step_ms` of `range`; steps without calls are left out. `step_ms` is a whole
+    /// number of minutes, and steps are counted from the epoch.
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn points(&mut self, series: &SeriesKey, range: TimeRange, step_ms: i64) -> Result<Vec<Point>> {
-        let sql = match fitting(range, step_ms) {
-            Level::Minute => POINTS_OF_MINUTES,
-            Level::Hour => POINTS_OF_HOURS,
-            Level::Day => POINTS_OF_DAYS,
-        };
-        all!(
-            self,
-            Point,
-            sql,
-            &series.account,
-            series.lane.as_str(),
-            &series.workspace,
-            &series.model,
-            step_ms,
-            range.from_ms,
-            range.to_ms
-        )
+    pub async fn points(
+        &mut self,
+        series: &SeriesKey,
+        range: TimeRange,
+        step_ms: i64,
+        now_ms: i64,
+    ) -> Result<Vec<Point>> {
+        let mut total: BTreeMap<i64, Point> = BTreeMap::new();
+        for piece in cover_in_steps(range, now_ms, step_ms) {
+            let sql = match piece.level {
+                Level::Minute => POINTS_OF_MINUTES,
+                Level::Hour => POINTS_OF_HOURS,
+                Level::Day => POINTS_OF_DAYS,
+            };
+            let rows = all!(
+                self,
+                Point,
+                sql,
+                &series.account,
+                series.lane.as_str(),
+                &series.workspace,
+                &series.model,
+                step_ms,
+                piece.from_ms,
+                piece.to_ms
+            )?;
+            for row in rows {
+                total
+                    .entry(row.at_ms)
+                    .and_modify(|it| {
+                        it.first_at_ms = it.first_at_ms.min(row.first_at_ms);
+                        it.figures.add(&row.figures);
+                    })
+                    .or_insert(row);
+            }
+        }
+        Ok(total.into_values().collect())
     }
 
     /// The histograms of latency and time to the first token in each `step_ms` of `range`, as [`Self::points`].
@@ -194,30 +218,37 @@ impl Conn {
         series: &SeriesKey,
         range: TimeRange,
         step_ms: i64,
-    ) -> Result<Vec<(i64, Histogram, Histogram)>> {
-        let sql = match fitting(range, step_ms) {
-            Level::Minute => BUCKETS_OF_MINUTES,
-            Level::Hour => BUCKETS_OF_HOURS,
-            Level::Day => BUCKETS_OF_DAYS,
-        };
-        let rows = all!(
-            self,
-            BucketRow,
-            sql,
-            &series.account,
-            series.lane.as_str(),
-            &series.workspace,
-            &series.model,
-            step_ms,
-            range.from_ms,
-            range.to_ms
-        )?;
-        Ok(rows.into_iter().map(|row| (row.at_ms, row.latency, row.ttft)).collect())
+        now_ms: i64,
+    ) -> Result<Vec<HistogramPoint>> {
+        let mut total: BTreeMap<i64, HistogramPoint> = BTreeMap::new();
+        for piece in cover_in_steps(range, now_ms, step_ms) {
+            let sql = match piece.level {
+                Level::Minute => BUCKETS_OF_MINUTES,
+                Level::Hour => BUCKETS_OF_HOURS,
+                Level::Day => BUCKETS_OF_DAYS,
+            };
+            let rows = all!(
+                self,
+                HistogramPoint,
+                sql,
+                &series.account,
+                series.lane.as_str(),
+                &series.workspace,
+                &series.model,
+                step_ms,
+                piece.from_ms,
+                piece.to_ms
+            )?;
+            for row in rows {
+                total
+                    .entry(row.at_ms)
+                    .and_modify(|it| {
+                        it.latency.add(&row.latency);
+                        it.ttft.add(&row.ttft);
+                    })
+                    .or_insert(row);
+            }
+        }
+        Ok(total.into_values().collect())
     }
-}
-
-/// The coarsest level whose rows neither cross a step nor an end of the range.
-fn fitting(range: TimeRange, step_ms: i64) -> Level {
-    let fits = |level: &&Level| [step_ms, range.from_ms, range.to_ms].iter().all(|it| it % level.ms() == 0);
-    Level::ALL.iter().rev().find(fits).copied().unwrap_or(Level::Minute)
 }

@@ -92,18 +92,18 @@ async fn points_and_histograms(store: &Store) {
     let rows = conn.sums("a", Lane::Limited, "", "", whole, now).await.unwrap();
     let calls: i64 = rows.iter().map(|it| it.figures.calls).sum();
     for step in [60_000, 3_600_000, DAY] {
-        let points = conn.points(&series("", ""), whole, step).await.unwrap();
+        let points = conn.points(&series("", ""), whole, step, now).await.unwrap();
         assert_eq!(points.iter().map(|it| it.figures.calls).sum::<i64>(), calls, "steps of {step} ms");
         assert!(points.windows(2).all(|it| it[0].at_ms < it[1].at_ms && it[1].at_ms % step == 0));
     }
-    let of_one = conn.points(&series("w1", ""), whole, DAY).await.unwrap();
+    let of_one = conn.points(&series("w1", ""), whole, DAY, now).await.unwrap();
     let expected: i64 = rows.iter().filter(|it| it.workspace_id == "w1").map(|it| it.figures.calls).sum();
     assert_eq!(of_one.iter().map(|it| it.figures.calls).sum::<i64>(), expected);
     let counted: i64 = rows.iter().map(|it| it.figures.latency_count).sum();
-    let histograms = conn.histograms(&series("", ""), whole, DAY).await.unwrap();
-    assert_eq!(histograms.iter().map(|it| it.1.total()).sum::<i64>(), counted);
-    assert_eq!(histograms.iter().map(|it| it.1.0[6]).sum::<i64>(), counted, "42 ms lies in the seventh bucket");
-    assert_eq!(histograms.iter().map(|it| it.2.total()).sum::<i64>(), 0);
+    let histograms = conn.histograms(&series("", ""), whole, DAY, now).await.unwrap();
+    assert_eq!(histograms.iter().map(|it| it.latency.total()).sum::<i64>(), counted);
+    assert_eq!(histograms.iter().map(|it| it.latency.0[6]).sum::<i64>(), counted, "42 ms lies in the seventh bucket");
+    assert_eq!(histograms.iter().map(|it| it.ttft.total()).sum::<i64>(), 0);
 }
 
 async fn stopped_calls_are_counted_apart(store: &Store) {
@@ -182,5 +182,5 @@ async fn minutes_can_be_forgotten_without_changing_days(store: &Store) {
     store.forget(i64::MAX, i64::MAX).await.unwrap();
     let mut conn = store.read().await.unwrap();
     assert_eq!(conn.sums("a", Lane::Limited, "", "", whole, now).await.unwrap(), before);
-    assert!(conn.points(&series("", ""), whole, 60_000).await.unwrap().is_empty());
+    assert!(conn.points(&series("", ""), whole, 60_000, now).await.unwrap().is_empty());
 }

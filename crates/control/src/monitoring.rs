@@ -1,0 +1,232 @@
+//! The Monitoring page's figures: from roll-ups alone, and of what the actor may see.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::{Action, TimeRange};
+use store::{
+    Conn,
+    call_log::{CallQuery, CallRow},
+    rollup::{Figures, HistogramPoint, Lane, Point, SeriesKey, Sum},
+    workspace::WorkspaceRow,
+};
+
+use crate::{
+    Actor, Control, ControlError, Result,
+    figures::{self, RowFigures, Summary},
+};
+
+/// Which figures to show.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// Whole minutes.
+    pub range: TimeRange,
+    /// The id of a workspace, or its name in commands; empty for all that the actor may see.
+    pub workspace: String,
+    /// A model's code; empty for all.
+    pub model: String,
+}
+
+/// What the page shows, charts apart.
+#[derive(Clone, Debug)]
+pub struct Monitoring {
+    /// The range that the figures are of.
+    pub range: TimeRange,
+    /// The tiles.
+    pub summary: Summary,
+    /// The tiles of the range of the same length before.
+    pub previous: Summary,
+    /// One row a model and workspace, by model and workspace.
+    pub rows: Vec<Row>,
+    /// Calls stopped before the limiter: they are in no row.
+    pub stopped: i64,
+}
+
+/// One row of the table.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The model's code.
+    pub model: String,
+    /// The workspace's id.
+    pub workspace_id: String,
+    /// Its name; of the default one its display name.
+    pub workspace: String,
+    /// Its name in commands.
+    pub workspace_in_commands: String,
+    /// The figures.
+    pub figures: RowFigures,
+    /// What they are made of.
+    pub sum: Sum,
+}
+
+/// One model's rows folded into one.
+#[derive(Clone, Debug)]
+pub struct ModelRows {
+    /// The model's code.
+    pub model: String,
+    /// The figures of all its workspaces together.
+    pub figures: RowFigures,
+    /// What they are made of.
+    pub total: Figures,
+    /// One row a workspace.
+    pub rows: Vec<Row>,
+}
+
+impl Monitoring {
+    /// Rows folded by model, by code.
+    pub fn by_model(&self, now_ms: i64) -> Vec<ModelRows> {
+        let mut groups: BTreeMap<&str, Vec<Row>> = BTreeMap::new();
+        for row in &self.rows {
+            groups.entry(&row.model).or_default().push(row.clone());
+        }
+        let fold = |(model, rows): (&str, Vec<Row>)| {
+            let mut total = Figures::default();
+            rows.iter().for_each(|it| total.add(&it.sum.figures));
+            let first = rows.iter().map(|it| it.sum.first_at_ms).min().unwrap_or(self.range.from_ms);
+            ModelRows { model: model.to_owned(), figures: figures::row(&total, first, self.range, now_ms), total, rows }
+        };
+        groups.into_iter().map(fold).collect()
+    }
+}
+
+/// Tiles and table.
+///
+/// # Errors
+/// [`ControlError::NotFound`] for a workspace the actor does not see.
+pub async fn show(control: &Control, actor: &Actor, query: &Query) -> Result<Monitoring> {
+    actor.authorise(Action::View)?;
+    let now_ms = control.now_ms();
+    let mut conn = control.store().read().await?;
+    let workspaces = conn.workspaces(actor.account()).await?;
+    let workspace = filter(actor, &workspaces, &query.workspace)?;
+    let sums = sums(&mut conn, actor, &workspace, &query.model, query.range, now_ms).await?;
+    let before = self::sums(&mut conn, actor, &workspace, &query.model, query.range.previous(), now_ms).await?;
+    let stopped = conn.sums(actor.account(), Lane::Stopped, &workspace, "", query.range, now_ms).await?;
+    let rows: Vec<Row> = sums
+        .into_iter()
+        .map(|sum| {
+            let found = workspaces.iter().find(|it| it.id == sum.workspace_id);
+            Row {
+                model: sum.model_code.clone(),
+                workspace_id: sum.workspace_id.clone(),
+                workspace: found.map_or_else(|| sum.workspace_id.clone(), |it| it.name.clone()),
+                workspace_in_commands: found
+                    .map_or_else(|| sum.workspace_id.clone(), |it| it.command_name().to_owned()),
+                figures: figures::row(&sum.figures, sum.first_at_ms, query.range, now_ms),
+                sum,
+            }
+        })
+        .collect();
+    let mut rows = rows;
+    rows.sort_by(|a, b| (&a.model, &a.workspace).cmp(&(&b.model, &b.workspace)));
+    Ok(Monitoring {
+        range: query.range,
+        summary: summary(rows.iter().map(|it| &it.sum)),
+        previous: summary(before.iter()),
+        rows,
+        stopped: stopped.iter().map(|it| it.figures.calls).sum(),
+    })
+}
+
+async fn sums(
+    conn: &mut Conn,
+    actor: &Actor,
+    workspace: &str,
+    model: &str,
+    range: TimeRange,
+    now_ms: i64,
+) -> Result<Vec<Sum>> {
+    let mut sums = conn.sums(actor.account(), Lane::Limited, workspace, model, range, now_ms).await?;
+    sums.retain(|it| it.figures.calls > 0);
+    Ok(sums)
+}
+
+fn summary<'a>(sums: impl Iterator<Item = &'a Sum>) -> Summary {
+    let mut total = Figures::default();
+    let mut models = BTreeSet::new();
+    for sum in sums {
+        total.add(&sum.figures);
+        models.insert(sum.model_code.as_str());
+    }
+    Summary::of(i64::try_from(models.len()).unwrap_or(i64::MAX), &total)
+}
+
+/// The workspace to keep to: the one asked for, or for someone who sees one alone, that one; empty for all.
+fn filter(actor: &Actor, workspaces: &[WorkspaceRow], asked: &str) -> Result<String> {
+    let own = || actor.standing.workspace.as_ref().map(|it| it.as_str().to_owned());
+    if asked.is_empty() {
+        if actor.standing.sees_all() {
+            return Ok(String::new());
+        }
+        return own().ok_or(ControlError::NotFound("this workspace"));
+    }
+    let found = workspaces.iter().find(|it| it.id == asked || it.command_name() == asked);
+    let found = found.filter(|it| actor.sees(&it.id));
+    found.map(|it| it.id.clone()).ok_or(ControlError::NotFound("this workspace"))
+}
+
+/// What the charts are drawn of.
+#[derive(Clone, Debug)]
+pub struct Charts {
+    /// Length of a step in milliseconds.
+    pub step_ms: i64,
+    /// Counts by step; steps without calls are left out.
+    pub points: Vec<Point>,
+    /// Latencies by step, likewise.
+    pub histograms: Vec<HistogramPoint>,
+}
+
+/// Steps that a range is drawn in: at most 360 of them.
+pub fn step_ms(range: TimeRange) -> i64 {
+    const STEPS_MIN: [i64; 7] = [1, 5, 15, 60, 360, 1_440, 7 * 1_440];
+    let fits = |step: &&i64| range.minutes() <= **step * 360;
+    STEPS_MIN.iter().find(fits).copied().unwrap_or(30 * 1_440) * domain::range::MINUTE_MS
+}
+
+/// Counts and latencies along the range, over all that the filters leave.
+///
+/// # Errors
+/// [`ControlError::NotFound`] for a workspace the actor does not see.
+pub async fn charts(control: &Control, actor: &Actor, query: &Query) -> Result<Charts> {
+    actor.authorise(Action::View)?;
+    let now_ms = control.now_ms();
+    let mut conn = control.store().read().await?;
+    let workspaces = conn.workspaces(actor.account()).await?;
+    let series = SeriesKey {
+        account: actor.account().to_owned(),
+        lane: Lane::Limited,
+        workspace: filter(actor, &workspaces, &query.workspace)?,
+        model: query.model.clone(),
+    };
+    let step_ms = step_ms(query.range);
+    Ok(Charts {
+        step_ms,
+        points: conn.points(&series, query.range, step_ms, now_ms).await?,
+        histograms: conn.histograms(&series, query.range, step_ms, now_ms).await?,
+    })
+}
+
+/// A page of refused and failed calls, the newest first; `before` is the last row of the page before.
+///
+/// # Errors
+/// [`ControlError::NotFound`] for a workspace the actor does not see.
+pub async fn refusals(
+    control: &Control,
+    actor: &Actor,
+    query: &Query,
+    before: Option<(i64, &str)>,
+    limit: i64,
+) -> Result<Vec<CallRow>> {
+    actor.authorise(Action::View)?;
+    let mut conn = control.store().read().await?;
+    let workspaces = conn.workspaces(actor.account()).await?;
+    let workspace = filter(actor, &workspaces, &query.workspace)?;
+    let asked = CallQuery {
+        workspace: &workspace,
+        model: &query.model,
+        notable: true,
+        from_ms: query.range.from_ms,
+        before: before.unwrap_or((query.range.to_ms, "")),
+        limit: limit.clamp(1, 500),
+    };
+    Ok(conn.calls(actor.account(), asked).await?)
+}
