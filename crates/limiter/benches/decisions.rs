@@ -59,18 +59,27 @@ fn admit_and_settle_without_lock_and_clock(bencher: Bencher<'_, '_>) {
     });
 }
 
+/// The account's requests of the minute are used up: the one limit that is violated.
 #[divan::bench(sample_size = 1000)]
 fn refuse_without_lock_and_clock(bencher: Bencher<'_, '_>) {
-    let (mut cell, now) = warm(&limits(100_000, 100_000_000));
-    // 6,000 are in the account and in the workspace; the account's limit of the minute is reached.
-    let mut limits = limits(12_000, 100_000_000);
-    limits.account.rpm = Rpm::new(6_000);
-    limits.workspace.rpm = None;
+    let (cell, now) = warm(&limits(100_000, 100_000_000));
+    refuse(bencher, cell, now.plus(900_000));
+}
+
+/// So are those of the second, and the surge threshold is to be looked at.
+#[divan::bench(sample_size = 1000)]
+fn refuse_by_two_limits_without_lock_and_clock(bencher: Bencher<'_, '_>) {
+    let (cell, now) = warm(&limits(100_000, 100_000_000));
+    refuse(bencher, cell, now);
+}
+
+fn refuse(bencher: Bencher<'_, '_>, mut cell: Cell, now: Micros) {
+    let mut limits = limits(1_000_000, 100_000_000);
+    limits.account.rpm = Rpm::new(cell.live(now).account.requests_minute);
     bencher.counter(ItemsCount::new(1u64)).bench_local(|| {
         let ask = Ask::estimate(demand(), &cell.learned(), 1024);
         let decision = cell.admit(now, SLOT, black_box(&limits), &Surge::default(), ask);
-        assert!(matches!(decision, Decision::Denied(..)));
-        black_box(decision)
+        assert!(matches!(black_box(&decision), Decision::Denied(..)));
     });
 }
 

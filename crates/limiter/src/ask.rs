@@ -83,9 +83,11 @@ impl Learned {
         if self.ratio == 1.0 {
             return twelfths.div_ceil(12);
         }
+        let tokens = self.ratio * twelfths as f64 / 12.0;
+        // `ceil` is a call into the mathematical library on most machines, and this is on every call's way.
         #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and the ratio is above 0")]
-        let tokens = (self.ratio * twelfths as f64 / 12.0).ceil() as u64;
-        tokens
+        let whole = tokens as u64;
+        whole.saturating_add(u64::from((whole as f64) < tokens))
     }
 
     /// Moves towards what a settled call turned out to be: each time a sixteenth of the way, for the output up at once.

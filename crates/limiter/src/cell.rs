@@ -82,14 +82,14 @@ impl Cell {
         let (now, log) = self.reach(now);
         let in_force = [limits.account, limits.effective_workspace()];
         let [account, workspace] = [log.sums(None), log.sums(Some(slot))];
-        let fits = ask.fits(&account, in_force[0]) && ask.fits(&workspace, in_force[1]);
-        if !fits || surging(&account, in_force[0], surge) {
+        let fits = ask.fits(account, in_force[0]) && ask.fits(workspace, in_force[1]);
+        if !fits || surging(account, in_force[0], surge) {
             let denial = refusal::explain(log, now, slot, in_force, surge, ask);
             let standing = standing::after(log, now, slot, in_force, Some(&denial));
             return Decision::Denied(denial, standing);
         }
         let reserved =
-            Reserved { account: ask.reserve(&account, in_force[0]), workspace: ask.reserve(&workspace, in_force[1]) };
+            Reserved { account: ask.reserve(account, in_force[0]), workspace: ask.reserve(workspace, in_force[1]) };
         let sequence = log.push(Entry { at: now, tokens: reserved, slot, requests: 1 }, ask.prompt);
         let standing = standing::after(log, now, slot, in_force, None);
         self.note(now, slot, 1, Reserved::default(), reserved);
@@ -192,8 +192,8 @@ impl Cell {
         self.last = self.last.max(now);
         let Some(log) = &mut self.log else { return LiveUse::default() };
         log.expire(self.last);
-        let charged = log.workspaces().map(|(slot, sums)| (slot, shown(&sums))).filter(|it| it.1 != Use::default());
-        LiveUse { account: shown(&log.sums(None)), workspaces: charged.collect() }
+        let charged = log.workspaces().map(|(slot, sums)| (*slot, shown(sums))).filter(|it| it.1 != Use::default());
+        LiveUse { account: shown(log.sums(None)), workspaces: charged.collect() }
     }
 
     /// The highest use of the account's tokens in any sliding 60 s since this was last asked.

@@ -95,16 +95,17 @@ impl Log {
     }
 
     /// The sums of a scope as of the last [`Self::expire`].
-    pub(crate) fn sums(&self, of: Of) -> Sums {
+    pub(crate) fn sums(&self, of: Of) -> &Sums {
+        const NOTHING: &Sums = &Sums { t60: 0, t1: 0, r60: 0, r1: 0, oldest_request: 0, oldest_tokens: 0 };
         match of {
-            None => self.account,
-            Some(slot) => self.position(slot).map(|it| self.workspaces[it].1).unwrap_or_default(),
+            None => &self.account,
+            Some(slot) => self.position(slot).map_or(NOTHING, |it| &self.workspaces[it].1),
         }
     }
 
     /// The sums of every workspace that has, or lately had, charges.
-    pub(crate) fn workspaces(&self) -> impl Iterator<Item = (WorkspaceSlot, Sums)> {
-        self.workspaces.iter().copied()
+    pub(crate) fn workspaces(&self) -> impl Iterator<Item = &(WorkspaceSlot, Sums)> {
+        self.workspaces.iter()
     }
 
     /// Lets everything go that has left its window at `now`.
@@ -220,6 +221,11 @@ impl Log {
             }
         }
         last.plus(window.micros())
+    }
+
+    /// Whether nothing that is charged now is in the second any more at `then`.
+    pub(crate) fn second_is_over(&self, then: Micros) -> bool {
+        self.restored.is_none() && self.entries.back().is_none_or(|it| !it.at.counts(SECOND, then))
     }
 
     /// All charges above 0 of a scope to a window in order of time.

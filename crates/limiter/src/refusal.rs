@@ -18,31 +18,41 @@ pub(crate) fn explain(
     surge: &Surge,
     ask: Ask,
 ) -> Denial {
-    let mut found = Found::default();
+    let mut found = Found { log, now, named: None, others: Vec::new() };
     let scopes = [(Scope::Account, None, limits[0]), (Scope::Workspace, Some(slot), limits[1])];
     for (scope, of, Limits { rpm, .. }) in scopes {
         let Some(rpm) = rpm else { continue };
-        let sums = log.sums(of);
-        let minute = Check { limit: rpm.get(), used: sums.r60.into(), needed: 1, allowed: rpm.get().checked_sub(1) };
-        let rps = rpm.per_second();
-        let second = Check { limit: rps, used: sums.r1.into(), needed: 1, allowed: Some(rps - 1) };
-        found.add(minute.violation(log, now, (Cause::Requests, scope, Window::Minute), of));
-        found.add(second.violation(log, now, (Cause::Requests, scope, Window::Second), of));
+        let (limit, rps) = (rpm.get(), rpm.per_second());
+        let (r60, r1) = (found.log.sums(of).r60, found.log.sums(of).r1);
+        found.check(
+            &Sum { of, limit, used: r60.into(), needed: 1 },
+            limit.checked_sub(1),
+            (Cause::Requests, scope, Window::Minute),
+        );
+        found.check(
+            &Sum { of, limit: rps, used: r1.into(), needed: 1 },
+            Some(rps - 1),
+            (Cause::Requests, scope, Window::Second),
+        );
     }
     for (scope, of, Limits { tpm, .. }) in scopes {
         let Some(tpm) = tpm else { continue };
-        let sums = log.sums(of);
-        let needed = ask.needed(tpm.get());
-        let allowed = if ask.never_fits(tpm.get()) { None } else { Some(tpm.get() - needed) };
-        let minute = Check { limit: tpm.get(), used: sums.t60, needed, allowed };
-        let tps = tpm.per_second();
-        let second = Check { limit: tps, used: sums.t1, needed: ask.prompt, allowed: Some(ask.second_allows(tps)) };
-        found.add(minute.violation(log, now, (Cause::Tokens, scope, Window::Minute), of));
-        found.add(second.violation(log, now, (Cause::Tokens, scope, Window::Second), of));
+        let (limit, tps, needed) = (tpm.get(), tpm.per_second(), ask.needed(tpm.get()));
+        let (t60, t1) = (found.log.sums(of).t60, found.log.sums(of).t1);
+        let allowed = if ask.never_fits(limit) { None } else { Some(limit - needed) };
+        found.check(&Sum { of, limit, used: t60, needed }, allowed, (Cause::Tokens, scope, Window::Minute));
+        let allowed = Some(ask.second_allows(tps));
+        found.check(
+            &Sum { of, limit: tps, used: t1, needed: ask.prompt },
+            allowed,
+            (Cause::Tokens, scope, Window::Second),
+        );
     }
-    found.add(limits[0].rpm.and_then(|rpm| surge_violation(log, now, rpm, surge)));
+    if let Some(violation) = limits[0].rpm.and_then(|rpm| surge_violation(found.log, now, rpm, surge)) {
+        found.add(violation);
+    }
 
-    let Found { named, mut others } = found;
+    let Found { named, mut others, .. } = found;
     let named = named.expect("a refused call violates a limit");
     others.sort_by_key(|it| (it.cause, it.scope, it.window));
     let retry_after_us = named.retry_after_us.map(|us| match limits[0].rpm {
@@ -54,49 +64,46 @@ pub(crate) fn explain(
 }
 
 /// The violations so far. One is usual, and costs no memory of its own.
-#[derive(Default)]
-struct Found {
+struct Found<'a> {
+    log: &'a mut Log,
+    now: Micros,
     named: Option<Violation>,
     others: Vec<Violation>,
 }
 
-impl Found {
+/// A sum of one scope in one window against its limit.
+struct Sum {
+    of: Of,
+    limit: u64,
+    used: u128,
+    needed: u64,
+}
+
+impl Found<'_> {
+    /// Adds a violation if more is used than `allowed`, the most that may be in the window for the call to join it;
+    /// `None`: it never can.
+    fn check(&mut self, sum: &Sum, allowed: Option<u64>, what: (Cause, Scope, Window)) {
+        if allowed.is_none_or(|allowed| sum.used > u128::from(allowed)) {
+            self.exceeded(sum, allowed, what);
+        }
+    }
+
+    #[inline(never)]
+    fn exceeded(&mut self, sum: &Sum, allowed: Option<u64>, (cause, scope, window): (Cause, Scope, Window)) {
+        let excess = allowed.map(|it| sum.used - u128::from(it));
+        let retry_after_us = excess.map(|it| self.log.leaves(sum.of, cause, window, it).since(self.now));
+        let used = u64::try_from(sum.used).unwrap_or(u64::MAX);
+        self.add(Violation { cause, scope, window, limit: sum.limit, used, needed: sum.needed, retry_after_us });
+    }
+
     /// Adds the next one in the order in which ties are broken: it is named if it stays longer than all before it.
-    fn add(&mut self, violation: Option<Violation>) {
-        let Some(violation) = violation else { return };
+    fn add(&mut self, violation: Violation) {
         let longest = |it: &Violation| it.retry_after_us.unwrap_or(u64::MAX);
         match &mut self.named {
             None => self.named = Some(violation),
             Some(named) if longest(named) >= longest(&violation) => self.others.push(violation),
             Some(named) => self.others.push(std::mem::replace(named, violation)),
         }
-    }
-}
-
-/// One sum against one limit.
-struct Check {
-    limit: u64,
-    used: u128,
-    needed: u64,
-    /// The most that may be in the window for the call to join it; `None`: it never can.
-    allowed: Option<u64>,
-}
-
-impl Check {
-    fn violation(
-        self,
-        log: &mut Log,
-        now: Micros,
-        (cause, scope, window): (Cause, Scope, Window),
-        of: Of,
-    ) -> Option<Violation> {
-        let retry_after_us = match self.allowed.map(u128::from) {
-            Some(allowed) if self.used <= allowed => return None,
-            Some(allowed) => Some(log.leaves(of, cause, window, self.used - allowed).since(now)),
-            None => None,
-        };
-        let used = u64::try_from(self.used).unwrap_or(u64::MAX);
-        Some(Violation { cause, scope, window, limit: self.limit, used, needed: self.needed, retry_after_us })
     }
 }
 
@@ -120,7 +127,7 @@ fn surge_violation(log: &Log, now: Micros, rpm: Rpm, surge: &Surge) -> Option<Vi
 fn surge_holds(log: &Log, rpm: Rpm, surge: &Surge, from: Micros) -> Micros {
     let sums = log.sums(None);
     let (mut r1, mut r60) = (sums.r1, sums.r60);
-    if r1 < surge.base(rpm) {
+    if r1 < surge.base(rpm) || log.second_is_over(from) {
         return from;
     }
     let mut second = log.all_charges(None, Cause::Requests, Window::Second).peekable();

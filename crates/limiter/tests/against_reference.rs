@@ -124,7 +124,7 @@ struct World {
 
 fn begin(clock: &Arc<ManualClock>, surge: Surge) -> (Ledger, Arc<CellHandle>, Vec<WorkspaceSlot>) {
     let ledger = Ledger::flushed(clock.clone(), surge);
-    let cell = ledger.cell(&AccountId::new("a"), &ModelCode::parse("m").unwrap());
+    let cell = ledger.cell(&AccountId::new("a"), &ModelCode::parse("m").expect("a name"));
     let slots = (0..WORKSPACES).map(|it| ledger.workspace(&WorkspaceId::new(it.to_string()))).collect();
     (ledger, cell, slots)
 }
@@ -192,7 +192,7 @@ impl World {
             Step::Settle { which, how } => {
                 if !self.open.is_empty() {
                     let (permit, call) = self.open.swap_remove(which % self.open.len());
-                    self.settle(permit, &call, how);
+                    self.settle(permit, &call, &how);
                 }
             }
             Step::AccountLimits(account) => self.model.limits.account = account,
@@ -228,9 +228,9 @@ impl World {
         Ok(())
     }
 
-    fn settle(&mut self, mut permit: Permit, call: &Call, how: How) {
+    fn settle(&mut self, mut permit: Permit, call: &Call, how: &How) {
         let seen = |output: u64| call.prompt().saturating_add(output.max(call.counted()));
-        let (settlement, used, ended_well) = match how {
+        let (settlement, used, ended_well) = match *how {
             How::Exact { total, ended_well } => {
                 (Settlement::Exact { prompt: None, total, ended_well }, total, ended_well)
             }
@@ -248,7 +248,7 @@ impl World {
 
     fn restart(&mut self) {
         for (permit, call) in std::mem::take(&mut self.open) {
-            self.settle(permit, &call, How::Drop);
+            self.settle(permit, &call, &How::Drop);
         }
         self.drain();
         self.model.restart();

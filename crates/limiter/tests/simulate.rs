@@ -15,7 +15,7 @@ fn simulate_expecting(
 ) -> Result<Vec<String>, (SimulateError, Vec<String>)> {
     let mut out = Vec::new();
     let ended = run(limits, trace.as_bytes(), &mut out, expected_output);
-    let lines = String::from_utf8(out).unwrap().lines().map(str::to_owned).collect();
+    let lines = String::from_utf8(out).expect("UTF-8").lines().map(str::to_owned).collect();
     match ended {
         Ok(()) => Ok(lines),
         Err(error) => Err((error, lines)),

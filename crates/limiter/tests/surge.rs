@@ -1,5 +1,7 @@
 //! What surge protection does and does not do, property by property.
 
+#![allow(clippy::cast_possible_truncation, reason = "instants of at most minutes")]
+
 mod common;
 
 use common::{MINUTE, SECOND, World, limits};

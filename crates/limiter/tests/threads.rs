@@ -20,7 +20,7 @@ struct Jumping(AtomicU64);
 impl Clock for Jumping {
     fn now(&self) -> Micros {
         let read = self.0.fetch_add(700, Ordering::Relaxed);
-        let back = if read % 7 == 0 { 5_000 } else { 0 };
+        let back = if read.is_multiple_of(7) { 5_000 } else { 0 };
         Micros(read - back)
     }
 }
@@ -73,7 +73,7 @@ fn threads_never_pass_a_limit_together() {
             while here[first].0.plus(length) <= end.0 {
                 first += 1;
             }
-            assert!(last - first < most as usize, "{} in a window", last - first + 1);
+            assert!(((last - first) as u64) < most, "{} in a window", last - first + 1);
             if let Some(most) = most_tokens {
                 assert!(here[first..=last].iter().map(|it| it.1).sum::<u64>() <= most);
             }

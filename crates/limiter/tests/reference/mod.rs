@@ -55,7 +55,7 @@ pub struct Model {
 const SCOPES: [Scope; 2] = [Scope::Account, Scope::Workspace];
 
 fn ceil60(n: u64) -> u64 {
-    std::cmp::max(1, n / 60 + u64::from(n % 60 != 0))
+    std::cmp::max(1, n / 60 + u64::from(!n.is_multiple_of(60)))
 }
 
 fn in_window(at: u64, window_s: u64, now: u64) -> bool {
@@ -151,7 +151,7 @@ impl Model {
     pub fn admit(&mut self, ask: Ask) -> Result<Call, Refusal> {
         let broken = self.broken(ask, self.now);
         if !broken.is_empty() {
-            return Err(self.refusal(ask, broken));
+            return Err(self.refusal(ask, &broken));
         }
         let expected = self.output.unwrap_or(self.limits.default_output);
         let p = u128::from(ask.prompt);
@@ -171,11 +171,11 @@ impl Model {
         Ok(Call { entry, prompt: ask.prompt, expected, counted: 0, charged: reserved, debt: None })
     }
 
-    fn refusal(&self, ask: Ask, broken: Vec<(Violation, bool)>) -> Refusal {
+    fn refusal(&self, ask: Ask, broken: &[(Violation, bool)]) -> Refusal {
         let instants = self.instants();
         let same = |a: &Violation, b: &Violation| (a.cause, a.scope, a.window) == (b.cause, b.scope, b.window);
         let mut violations: Vec<Violation> = Vec::new();
-        for (it, never) in &broken {
+        for (it, never) in broken {
             let holds = |t: &&u64| !self.broken(ask, **t).iter().any(|(other, _)| same(it, other));
             let first = if *never { None } else { Some(*instants.iter().find(holds).unwrap() - self.now) };
             violations.push(Violation { retry_after_us: first, ..*it });
