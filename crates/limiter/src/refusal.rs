@@ -9,7 +9,6 @@ use crate::{
 };
 
 /// Explains why `ask` does not fit; at least one limit must be violated.
-#[cold]
 pub(crate) fn explain(
     log: &mut Log,
     now: Micros,
