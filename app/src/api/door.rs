@@ -1,0 +1,47 @@
+//! First-run set-up, signing in and out.
+
+use crate::{error::ApiError, outcome::Outcome};
+use leptos::server;
+
+/// The forms' names.
+pub const SIGN_IN: &str = "sign-in";
+/// See [`SIGN_IN`].
+pub const SET_UP: &str = "set-up";
+
+/// Signs a member in.
+///
+/// # Errors
+/// When the session cannot be written.
+#[server(endpoint = "sign-in")]
+pub async fn sign_in(email: String, password: String, #[server(default)] next: String) -> Result<Outcome, ApiError> {
+    use crate::{paths, ssr};
+    let back = paths::with_query(paths::SIGN_IN, &[("next", &next)]);
+    let outcome = match ssr::sign_in(&email, password).await? {
+        Ok(()) => Outcome::go("", paths::local(&next).unwrap_or(paths::MONITORING)),
+        Err(message) => Outcome::wrong("password", message),
+    };
+    ssr::answer(SIGN_IN, &[("email", &email)], &back, outcome).await
+}
+
+/// Ends the session.
+///
+/// # Errors
+/// [`ApiError::SignedOut`] when there is none.
+#[server(endpoint = "sign-out")]
+pub async fn sign_out() -> Result<Outcome, ApiError> {
+    use crate::{paths, ssr};
+    ssr::caller()?;
+    ssr::sign_out().await?;
+    ssr::answer("sign-out", &[], paths::SIGN_IN, Outcome::go("", paths::SIGN_IN)).await
+}
+
+/// Creates the first owner, once, for whoever can read the server's terminal.
+///
+/// # Errors
+/// [`ApiError::Forbidden`] when it was done before.
+#[server(endpoint = "set-up")]
+pub async fn set_up(token: String, email: String, password: String) -> Result<Outcome, ApiError> {
+    use crate::{paths, ssr};
+    let outcome = ssr::set_up(token, email.clone(), password).await?;
+    ssr::answer(SET_UP, &[("email", &email)], paths::SET_UP, outcome).await
+}

@@ -1,0 +1,173 @@
+//! Forms that stay on the page while they are answered: what is wrong appears at the fields, and nothing typed is lost.
+
+use super::{all, document, target, window};
+use crate::{
+    error::ApiError,
+    outcome::{FieldError, Outcome},
+};
+use leptos::task::spawn_local;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{Element, Event, FormData, HtmlElement, HtmlFormElement, HtmlInputElement, HtmlSelectElement, SubmitEvent, UrlSearchParams};
+
+/// Sends a `<form data-act>` without leaving the page; switches the theme at once.
+pub(super) fn submit(event: Event) {
+    let Some(form) = target(&event).and_then(|it| it.dyn_into::<HtmlFormElement>().ok()) else { return };
+    if form.has_attribute("data-theme-switch") {
+        event.prevent_default();
+        switch_theme(&form);
+        return;
+    }
+    if !form.has_attribute("data-act") {
+        return;
+    }
+    event.prevent_default();
+    let submitter = event.dyn_ref::<SubmitEvent>().and_then(SubmitEvent::submitter);
+    if form.get_attribute("aria-busy").is_some() {
+        return;
+    }
+    let Some((action, fields)) = request_of(&form, submitter.as_deref()) else { return };
+    let _ = form.set_attribute("aria-busy", "true");
+    spawn_local(async move {
+        let answer = send(&action, &fields).await;
+        let _ = form.remove_attribute("aria-busy");
+        show(&form, answer);
+    });
+}
+
+/// The address and the fields, the pressed button's own included.
+fn request_of(form: &HtmlFormElement, submitter: Option<&Element>) -> Option<(String, UrlSearchParams)> {
+    let fields = FormData::new_with_form(form).ok()?;
+    let attribute = |name: &str| submitter.and_then(|it| it.get_attribute(name));
+    if let Some(name) = attribute("name") {
+        fields.append_with_str(&name, &attribute("value").unwrap_or_default()).ok()?;
+    }
+    let action = attribute("formaction").or_else(|| form.get_attribute("action"))?;
+    Some((action, UrlSearchParams::new_with_str_sequence_sequence(&fields).ok()?))
+}
+
+/// Sends fields to a server function.
+pub(crate) async fn send(action: &str, fields: &UrlSearchParams) -> Result<Outcome, ApiError> {
+    let failed = |_: JsValue| ApiError::Unreachable;
+    let init = web_sys::RequestInit::new();
+    init.set_method("POST");
+    init.set_body(fields);
+    let window = window().ok_or(ApiError::Unreachable)?;
+    let response = JsFuture::from(window.fetch_with_str_and_init(action, &init)).await.map_err(failed)?;
+    let response: web_sys::Response = response.dyn_into().map_err(failed)?;
+    let text = JsFuture::from(response.text().map_err(failed)?).await.map_err(failed)?.as_string().unwrap_or_default();
+    if response.ok() {
+        serde_json::from_str(&text).map_err(|_| ApiError::Unreachable)
+    } else {
+        Err(serde_json::from_str(&text).unwrap_or(ApiError::Unreachable))
+    }
+}
+
+/// Goes on where something was stored; otherwise says what is wrong, and where.
+pub(crate) fn show(form: &HtmlFormElement, answer: Result<Outcome, ApiError>) {
+    let errors = match answer {
+        Ok(Outcome::Done { next, .. }) => {
+            super::guard::let_go();
+            if let Some(window) = window() {
+                let here = window.location().href().unwrap_or_default();
+                let _ = window.location().assign(&next.unwrap_or(here));
+            }
+            return;
+        }
+        Ok(Outcome::Invalid(errors)) => errors,
+        Ok(Outcome::Conflict(_)) => {
+            // The page that shows both versions is the one that is shown without script.
+            super::guard::let_go();
+            let _ = form.submit();
+            return;
+        }
+        Err(error) => vec![FieldError::new("", error)],
+    };
+    show_errors(form, &errors);
+}
+
+/// Says what is wrong, at the fields and above them; with nothing wrong, takes former messages away.
+pub(crate) fn show_errors(form: &Element, errors: &[FieldError]) {
+    for field in all(form, "input, select") {
+        let name = field.get_attribute("name").unwrap_or_default();
+        let message = errors.iter().find(|it| it.field == name).map(|it| it.message.as_str());
+        say(&field, message);
+    }
+    summarise(form, errors);
+}
+
+/// Writes the message at a field, or takes it away.
+fn say(field: &Element, message: Option<&str>) {
+    let place = document().and_then(|it| it.get_element_by_id(&format!("{}-message", field.id())));
+    let Some(place) = place else { return };
+    place.set_text_content(message);
+    let _ = match message {
+        Some(_) => field.set_attribute("aria-invalid", "true"),
+        None => field.remove_attribute("aria-invalid"),
+    };
+}
+
+/// Lists the messages above the form, each with a link to its field, and takes the reader there.
+fn summarise(form: &Element, errors: &[FieldError]) {
+    let (Some(document), Some(summary)) = (document(), form.query_selector(".summary").ok().flatten()) else { return };
+    let Some(list) = summary.query_selector("ul").ok().flatten() else { return };
+    list.set_text_content(None);
+    for error in errors {
+        let Ok(item) = document.create_element("li") else { continue };
+        let field = all(form, "input, select").into_iter().find(|it| it.get_attribute("name").is_some_and(|name| name == error.field && !name.is_empty()));
+        match (field, document.create_element("a")) {
+            (Some(field), Ok(link)) => {
+                let _ = link.set_attribute("href", &format!("#{}", field.id()));
+                link.set_text_content(Some(&error.message));
+                let _ = item.append_child(&link);
+            }
+            _ => item.set_text_content(Some(&error.message)),
+        }
+        let _ = list.append_child(&item);
+    }
+    let _ = summary.toggle_attribute_with_force("hidden", errors.is_empty());
+    if let Ok(summary) = summary.dyn_into::<HtmlElement>() {
+        let _ = summary.focus();
+    }
+}
+
+/// A field that was left is looked at; its message goes as soon as it is right.
+pub(super) fn look_on_leaving(event: Event) {
+    if let Some(field) = target(&event) {
+        look(&field);
+    }
+}
+
+/// While typing, only what is marked wrong is looked at again.
+pub(super) fn look_while_typing(event: Event) {
+    if let Some(field) = target(&event).filter(|it| it.has_attribute("aria-invalid")) {
+        look(&field);
+    }
+}
+
+fn look(field: &Element) {
+    let (Some(check), Some(input)) = (field.get_attribute("data-check"), field.dyn_ref::<HtmlInputElement>()) else { return };
+    let message = crate::ui::check(&check, &input.value());
+    say(field, message.as_deref());
+}
+
+/// A filter is applied when it is chosen.
+pub(super) fn send_filters(event: Event) {
+    if let Some(select) = target(&event).filter(|it| it.has_attribute("data-send")).and_then(|it| it.dyn_into::<HtmlSelectElement>().ok())
+        && let Some(form) = select.form()
+    {
+        let _ = form.request_submit();
+    }
+}
+
+fn switch_theme(form: &HtmlFormElement) {
+    let (Some(document), Some(input)) = (document(), form.query_selector("[name=theme]").ok().flatten()) else { return };
+    let Some(chosen) = input.get_attribute("value") else { return };
+    if let Some(root) = document.document_element() {
+        let _ = root.set_attribute("data-theme", &chosen);
+    }
+    let _ = input.set_attribute("value", if chosen == "dark" { "light" } else { "dark" });
+    if let Ok(document) = document.dyn_into::<web_sys::HtmlDocument>() {
+        let _ = document.set_cookie(&format!("theme={chosen}; path=/; max-age=31536000; samesite=lax"));
+    }
+}

@@ -1,0 +1,71 @@
+//! What every page knows before it asks for anything: who looks at it, and what the last form answered.
+
+use crate::outcome::{Flash, Outcome};
+use domain::{Action, Role, Standing};
+use leptos::prelude::*;
+
+/// Who is signed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Viewer {
+    /// The e-mail address.
+    pub email: String,
+    /// The account's name.
+    pub account: String,
+    /// The workspace a workspace admin or viewer belongs to.
+    pub workspace: Option<String>,
+    /// What decides who may do what.
+    pub standing: Standing,
+}
+
+impl Viewer {
+    /// Why this viewer may not do `action`; `None` when it is allowed.
+    pub fn refused(&self, action: Action<'_>) -> Option<String> {
+        (!self.standing.may(action)).then(|| match self.standing.role {
+            Role::WorkspaceAdmin => "a workspace admin manages the keys of the own workspace; ask an owner or admin".to_owned(),
+            _ => "a viewer only reads; ask an owner or admin".to_owned(),
+        })
+    }
+}
+
+/// What the server knows of a request before the page is made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PageContext {
+    /// Who is signed in.
+    pub viewer: Option<Viewer>,
+    /// `light`, `dark`, or empty for the system's choice.
+    pub theme: &'static str,
+    /// What the form before a redirect answered.
+    pub flash: Option<Flash>,
+    /// A secret that this answer alone shows.
+    pub once: Option<String>,
+    /// Where model clients point their base URL.
+    pub gateway_url: String,
+}
+
+/// The context of this request; an empty one where there is no request.
+pub fn use_page() -> PageContext {
+    use_context::<PageContext>().unwrap_or_default()
+}
+
+/// Why who looks at the page may not do `action`; `None` when it is allowed.
+pub fn refused(action: Action<'_>) -> Option<String> {
+    match use_page().viewer {
+        Some(viewer) => viewer.refused(action),
+        None => Some("sign in first".to_owned()),
+    }
+}
+
+/// What the form of this name answered before the page was loaded.
+pub fn flash_for(form: &str) -> Option<Flash> {
+    use_page().flash.filter(|flash| flash.form == form)
+}
+
+/// What is said in passing: that something was stored, or why nothing could be.
+pub(crate) fn message() -> Option<(String, bool)> {
+    let flash = use_page().flash?;
+    match flash.outcome {
+        Outcome::Done { message, .. } if !message.is_empty() => Some((message, false)),
+        Outcome::Invalid(errors) if flash.form.is_empty() => errors.into_iter().next().map(|it| (it.message, true)),
+        _ => None,
+    }
+}

@@ -1,0 +1,10 @@
+//! One file for each page. Pages arrange; they do not compute.
+
+#![allow(unreachable_pub, reason = "a component makes a public struct of its properties")]
+
+pub(crate) mod monitoring;
+pub(crate) mod not_found;
+pub(crate) mod rate_limit;
+pub(crate) mod set_up;
+pub(crate) mod settings;
+pub(crate) mod sign_in;

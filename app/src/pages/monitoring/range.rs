@@ -1,0 +1,74 @@
+//! Which time, which workspace, which model: all of it in the address.
+
+use crate::{
+    api::monitoring::{MonitoringQuery, RangeView},
+    paths,
+    ui::{Choice, Moment, Zone},
+};
+use domain::Preset;
+use leptos::prelude::*;
+
+/// The presets.
+#[component]
+pub(super) fn RangePicker(query: MonitoringQuery) -> impl IntoView {
+    let chosen = query.from.is_empty().then(|| Preset::parse(&query.range).unwrap_or_default());
+    let links: Vec<_> = Preset::ALL
+        .iter()
+        .map(|preset| {
+            let to = MonitoringQuery { range: preset.as_str().to_owned(), from: String::new(), to: String::new(), ..query.clone() };
+            let current = (chosen == Some(*preset)).then_some("true");
+            view! { <a href=to.address(paths::MONITORING) aria-current=current>{preset.label()}</a> }
+        })
+        .collect();
+    view! { <nav class="segments" aria-label="Time range">{links}</nav> }
+}
+
+/// The filters, the resolved range with one step back and forward, and what stands beside them.
+#[component]
+pub(super) fn Filters(query: MonitoringQuery, range: RangeView, workspaces: Vec<Choice>, models: Vec<Choice>, children: Children) -> impl IntoView {
+    let kept = [("range", &query.range), ("from", &query.from), ("to", &query.to), ("sort", &query.sort)];
+    let hidden: Vec<_> = kept
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| view! { <input type="hidden" name=name value=value.clone()/> })
+        .collect();
+    let forward = if range.forward.is_empty() {
+        view! { <span class="bare off" aria-hidden="true">"›"</span> }.into_any()
+    } else {
+        view! { <a class="bare" href=range.forward aria-label="One range later">"›"</a> }.into_any()
+    };
+    view! {
+        <form class="filters" method="get" action=paths::MONITORING>
+            {hidden}
+            <Filter name="workspace" label="Workspace" all="All workspaces" choices=workspaces chosen=query.workspace/>
+            <Filter name="model" label="Model" all="All models" choices=models chosen=query.model/>
+            <button type="submit" class="button quiet without-script">"Filter"</button>
+            <div class="when">
+                <a class="bare" href=range.back aria-label="One range earlier">"‹"</a>
+                <span><Moment ms=range.from_ms/>" – "<Moment ms=range.to_ms/>" "<Zone ms=range.to_ms/></span>
+                {forward}
+            </div>
+            {children()}
+        </form>
+        {range.note.map(|note| view! { <p class="notice near">{note}</p> })}
+    }
+}
+
+#[component]
+fn Filter(name: &'static str, label: &'static str, all: &'static str, choices: Vec<Choice>, chosen: String) -> impl IntoView {
+    let id = format!("filter-{name}");
+    let label_for = id.clone();
+    let options: Vec<_> = choices
+        .into_iter()
+        .map(|it| {
+            let selected = it.value == chosen;
+            view! { <option value=it.value selected=selected>{it.label}</option> }
+        })
+        .collect();
+    view! {
+        <div class="field">
+            <label for=label_for>{label}</label>
+            <select id=id name=name data-send=""><option value="">{all}</option>{options}</select>
+        </div>
+    }
+}

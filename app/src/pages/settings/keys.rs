@@ -1,0 +1,119 @@
+//! Settings › API keys: what there is, a new one, rotating and revoking.
+
+use super::{Confirm, Create, List, asked, row_link, secret::NewKey};
+use crate::{
+    api::keys::{CREATE, KeyView, KeysView, REVOKE, ROTATE, keys},
+    components::{
+        frame::PageHead,
+        page::{refused, use_page},
+    },
+    format::NOTHING,
+    paths,
+    read::content,
+    ui::{ActForm, Choice, Dialog, Empty, Field, Moment, Select, Submit},
+};
+use domain::{Action, WorkspaceId};
+use leptos::prelude::*;
+
+const COLUMNS: [(&str, bool); 9] = [
+    ("Name", false),
+    ("Key", false),
+    ("Workspace", false),
+    ("State", false),
+    ("Error dialect", false),
+    ("Created", false),
+    ("Last used", false),
+    ("Expires", false),
+    ("", false),
+];
+
+/// The page.
+#[component]
+pub(crate) fn Keys() -> impl IntoView {
+    view! {
+        <PageHead title="API keys"><Create label="New key" refused=may_not_create()/></PageHead>
+        <p class="soft">"A key belongs to one workspace and calls models within its limits. Only its first characters are kept in the clear."</p>
+        {content(keys(), |view| view! { <Content view=view/> })}
+    }
+}
+
+/// Why the viewer may not make keys: a workspace admin may, in the own workspace.
+fn may_not_create() -> Option<String> {
+    let own = use_page().viewer.and_then(|it| it.standing.workspace).unwrap_or_else(|| WorkspaceId::new(""));
+    refused(Action::ManageKeys(&own))
+}
+
+#[component]
+fn Content(view: KeysView) -> impl IntoView {
+    let made = use_page().once.map(|secret| view! { <NewKey secret=secret model=view.example_model/> });
+    let found = |param| asked(param).and_then(|id| view.keys.iter().find(|it| it.id == id && it.editable));
+    let rotate = found("rotate").map(|key| {
+        let words = format!("A new key takes the place of {} ({}…), with its workspace, expiry and error dialect. The old one is refused at once.", key.name, key.prefix);
+        view! { <Confirm title="Rotate this key?" name=ROTATE action="/api/keys/rotate" id=key.id.clone() label="Rotate key" words=words back=paths::KEYS/> }
+    });
+    let revoke = found("revoke").map(|key| {
+        let words = format!("Calls with {} ({}…) are refused at once. This cannot be undone.", key.name, key.prefix);
+        view! { <Confirm title="Revoke this key?" name=REVOKE action="/api/keys/revoke" id=key.id.clone() label="Revoke key" words=words back=paths::KEYS/> }
+    });
+    let list = if view.keys.is_empty() {
+        view! { <Empty title="There is no key yet"><p>"A client needs one to make its first call."</p></Empty> }.into_any()
+    } else {
+        let rows = view.keys.iter().map(row).collect();
+        view! { <List label="API keys" columns=&COLUMNS rows=rows/> }.into_any()
+    };
+    view! {
+        {made}
+        {list}
+        <Dialog id="create-dialog" title="New key" open=asked("create").is_some() back=paths::KEYS><CreateForm workspaces=view.workspaces/></Dialog>
+        {rotate}
+        {revoke}
+    }
+}
+
+fn row(it: &KeyView) -> AnyView {
+    let moment = |ms: Option<i64>, never: &'static str| match ms {
+        Some(ms) => view! { <Moment ms=ms/> }.into_any(),
+        None => never.into_any(),
+    };
+    let badge = match it.state.as_str() {
+        "active" => "badge good",
+        "expired" => "badge near",
+        _ => "badge",
+    };
+    let actions = it.editable.then(|| {
+        let address = |param| paths::with_query(paths::KEYS, &[(param, it.id.as_str())]);
+        let rotate = (it.state == "active").then(|| row_link(address("rotate"), "Rotate", &it.name));
+        view! { <span class="row-actions">{rotate}{row_link(address("revoke"), "Revoke", &it.name)}</span> }
+    });
+    view! {
+        <tr>
+            <th scope="row" class="model">{it.name.clone()}</th>
+            <td class="nowrap"><code>{format!("{}…", it.prefix)}</code></td>
+            <td>{it.workspace.clone()}</td>
+            <td><span class=badge>{it.state.clone()}</span></td>
+            <td>{it.error_dialect.clone()}</td>
+            <td class="nowrap" title=format!("by {}", it.created_by)><Moment ms=it.created_ms/></td>
+            <td class="nowrap">{moment(it.last_used_ms, "never")}</td>
+            <td class="nowrap">{moment(it.expires_ms, NOTHING)}</td>
+            <td class="number">{actions}</td>
+        </tr>
+    }
+    .into_any()
+}
+
+#[component]
+fn CreateForm(workspaces: Vec<Choice>) -> impl IntoView {
+    let dialects = vec![Choice::new("dashscope", "dashscope: the provider's own codes"), Choice::new("openai", "openai: OpenAI's codes")];
+    view! {
+        <ActForm name=CREATE action="/api/keys/create" class="stack">
+            <Field name="name" label="Name" hint="What it is for, such as the service that will use it."/>
+            <Select name="workspace" label="Workspace" choices=workspaces/>
+            <Field name="expires" label="Expires" kind="date" hint="The last day it works, in UTC. Empty for never."/>
+            <Select name="error_dialect" label="Error dialect" choices=dialects hint="Whose error codes a refusal carries on the OpenAI-compatible addresses."/>
+            <div class="actions">
+                <a class="button quiet" href=paths::KEYS data-close="">"Cancel"</a>
+                <Submit label="Create key" refused=may_not_create()/>
+            </div>
+        </ActForm>
+    }
+}

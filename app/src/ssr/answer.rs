@@ -1,0 +1,97 @@
+//! How a server function ends: a value for script; for a form sent by the browser alone, a redirect, with the outcome
+//! and what was typed waiting in the session.
+
+use crate::{
+    error::ApiError,
+    outcome::{Flash, Outcome},
+    paths,
+};
+use axum::http::{HeaderValue, StatusCode, header, request::Parts};
+use leptos::prelude::*;
+use leptos_axum::ResponseOptions;
+use tower_sessions::Session;
+
+/// Marks a request that a browser sent from a form, without script.
+#[derive(Clone, Debug)]
+pub(crate) struct NativeForm;
+
+/// The session's key for a [`Flash`].
+pub(crate) const FLASH: &str = "flash";
+
+/// The cookie that carries a secret to the one page that shows it; it is nowhere stored on the server.
+pub(crate) const ONCE: &str = "once";
+
+/// Ends the server function of `form`: `typed` is shown again on `back` when nothing was stored. What was stored is told
+/// on the next page in either case, since script goes there too.
+///
+/// # Errors
+/// When the session cannot be written.
+pub async fn answer(form: &str, typed: &[(&str, &str)], back: &str, outcome: Outcome) -> Result<Outcome, ApiError> {
+    let native = parts().extensions.get::<NativeForm>().is_some();
+    let (target, kept) = match outcome {
+        Outcome::Done { message, next, secret } => {
+            let target = next.unwrap_or_else(|| back.to_owned());
+            if let Some(secret) = secret {
+                show_once(&secret);
+            }
+            let outcome = Outcome::Done { message: message.clone(), next: Some(target.clone()), secret: None };
+            if !message.is_empty() {
+                leave_flash(&Flash { form: form.to_owned(), typed: Vec::new(), outcome: outcome.clone() }).await?;
+            }
+            (target, outcome)
+        }
+        other if native => {
+            let typed = typed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            leave_flash(&Flash { form: form.to_owned(), typed, outcome: other.clone() }).await?;
+            (back.to_owned(), other)
+        }
+        other => return Ok(other),
+    };
+    if native {
+        redirect(&target);
+    }
+    Ok(kept)
+}
+
+/// The secret travels in a cookie to the one page that shows it.
+fn show_once(secret: &str) {
+    let secure = if super::state().settings.secure_cookies { "; Secure" } else { "" };
+    let cookie = format!("{ONCE}={secret}; Path=/settings; Max-Age=60; HttpOnly; SameSite=Strict{secure}");
+    if let Ok(value) = HeaderValue::from_str(&cookie) {
+        expect_context::<ResponseOptions>().append_header(header::SET_COOKIE, value);
+    }
+}
+
+/// Sets the status that goes with `error`.
+pub fn fail(error: ApiError) -> ApiError {
+    if let (Some(options), Ok(status)) = (use_context::<ResponseOptions>(), StatusCode::from_u16(error.status())) {
+        options.set_status(status);
+    }
+    error
+}
+
+/// The head of the request that is being answered.
+pub(crate) fn parts() -> Parts {
+    expect_context::<Parts>()
+}
+
+/// The session of the request that is being answered.
+pub(crate) fn session() -> Result<Session, ApiError> {
+    parts().extensions.get::<Session>().cloned().ok_or_else(|| fail(ApiError::Failed(String::new())))
+}
+
+async fn leave_flash(flash: &Flash) -> Result<(), ApiError> {
+    session()?.insert(FLASH, flash).await.map_err(|error| {
+        tracing::error!(%error, "a form's outcome could not be kept in the session");
+        fail(ApiError::Failed(String::new()))
+    })
+}
+
+fn redirect(target: &str) {
+    let target = paths::local(target).unwrap_or(paths::MONITORING);
+    if let Ok(value) = HeaderValue::from_str(target) {
+        let options = expect_context::<ResponseOptions>();
+        options.set_status(StatusCode::SEE_OTHER);
+        options.insert_header(header::LOCATION, value);
+    }
+}

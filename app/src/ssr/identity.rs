@@ -1,0 +1,110 @@
+//! Who asks: from the session to a member, and how sessions begin and end.
+
+use super::{
+    ConsoleState,
+    answer::{fail, parts, session},
+    failure, state,
+};
+use crate::{components::page::Viewer, error::ApiError, outcome::Outcome};
+use axum::extract::ConnectInfo;
+use control::{Actor, ControlError, MEMBER_KEY, Secret, setup};
+use std::net::SocketAddr;
+use tower_sessions::Session;
+
+/// Who asks, for pages and for use cases.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// What pages show and judge by.
+    pub viewer: Viewer,
+    /// What use cases are called with.
+    pub actor: Actor,
+}
+
+/// Who asks.
+///
+/// # Errors
+/// [`ApiError::SignedOut`] when nobody is signed in.
+pub fn caller() -> Result<Caller, ApiError> {
+    parts().extensions.get::<Caller>().cloned().ok_or_else(|| fail(ApiError::SignedOut))
+}
+
+/// The member of a session, with the rights of this moment.
+pub(crate) async fn find(state: &ConsoleState, session: &Session, request_id: Option<String>) -> Option<Caller> {
+    let member = session.get::<String>(MEMBER_KEY).await.ok().flatten()?;
+    let found = control::sign_in::actor(&state.control, &member, request_id).await;
+    let actor = found.inspect_err(|error| tracing::error!(%error, "a session's member could not be read")).ok().flatten()?;
+    let account = control::accounts::settings(&state.control, &actor).await.ok()?.name;
+    let workspace = match &actor.standing.workspace {
+        Some(id) => workspace_name(state, &actor, id.as_str()).await,
+        None => None,
+    };
+    let viewer = Viewer { email: actor.name.clone(), account, workspace, standing: actor.standing.clone() };
+    Some(Caller { viewer, actor })
+}
+
+async fn workspace_name(state: &ConsoleState, actor: &Actor, id: &str) -> Option<String> {
+    let mut rows = state.control.store().read().await.ok()?;
+    rows.workspace(actor.account(), id).await.ok()?.map(|it| it.name)
+}
+
+/// Whether somebody can sign in; when that cannot be told, sign-in is the safer page.
+pub(crate) async fn is_set_up(state: &ConsoleState) -> bool {
+    !setup::is_open(&state.control).await.unwrap_or(false)
+}
+
+/// Begins a session for whoever has this address and this password; the message otherwise.
+///
+/// # Errors
+/// When the session cannot be written.
+pub async fn sign_in(email: &str, password: String) -> Result<Result<(), String>, ApiError> {
+    let origin = parts().extensions.get::<ConnectInfo<SocketAddr>>().map_or_else(String::new, |it| it.0.ip().to_string());
+    match control::sign_in::sign_in(&state().control, email, Secret::new(password), &origin).await {
+        Ok(member) => {
+            begin(&member.id).await?;
+            Ok(Ok(()))
+        }
+        Err(error @ (ControlError::WrongCredentials | ControlError::TooManyAttempts { .. })) => Ok(Err(error.to_string())),
+        Err(error) => Err(failure(error)),
+    }
+}
+
+/// Creates the first owner and begins a session for them.
+///
+/// # Errors
+/// [`ApiError::Forbidden`] when somebody can sign in already.
+pub async fn set_up(token: String, email: String, password: String) -> Result<Outcome, ApiError> {
+    if is_set_up(&state()).await {
+        return Err(fail(ApiError::Forbidden("The set-up is done; sign in.".to_owned())));
+    }
+    let form = setup::SetupForm { token: Secret::new(token), email, password: Secret::new(password) };
+    match super::outcome(setup::complete(&state().control, form).await)? {
+        Ok(member) => {
+            begin(&member).await?;
+            Ok(Outcome::go("Sluice is set up", crate::paths::MONITORING))
+        }
+        Err(outcome) => Ok(outcome),
+    }
+}
+
+/// Ends the session of the request.
+///
+/// # Errors
+/// When the session cannot be removed.
+pub async fn sign_out() -> Result<(), ApiError> {
+    let session = session()?;
+    session.clear().await;
+    session.cycle_id().await.map_err(lost)
+}
+
+/// A new id for a new right: whoever knew the former one has nothing.
+async fn begin(member: &str) -> Result<(), ApiError> {
+    let session = session()?;
+    session.cycle_id().await.map_err(lost)?;
+    session.insert(MEMBER_KEY, member).await.map_err(lost)
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "an argument of map_err")]
+fn lost(error: tower_sessions::session::Error) -> ApiError {
+    tracing::error!(%error, "a session could not be written");
+    fail(ApiError::Failed(String::new()))
+}

@@ -1,0 +1,190 @@
+//! What is used at this moment, as server-sent events: ticks and small figures, never rows.
+
+use super::{Caller, ConsoleState, identity, monitoring, rate_limit};
+use crate::{
+    api::{
+        monitoring::{MonitoringQuery, MonitoringView},
+        rate_limit::RateLimitView,
+    },
+    components::live::Patch,
+    paths,
+    ui::filled,
+};
+use axum::{
+    extract::{Query, Request, State},
+    http::{StatusCode, Uri},
+    response::{IntoResponse, Response, Sse, sse::Event},
+};
+use domain::{AccountId, ModelCode, WorkspaceId};
+use std::{collections::BTreeMap, convert::Infallible, time::Duration};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+use tower_sessions::Session;
+
+/// Use of one scope.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LiveFigures {
+    /// Requests in the sliding 60 s.
+    pub requests_minute: u64,
+    /// Tokens in the sliding 60 s.
+    pub tokens_minute: u64,
+    /// Requests in the last second.
+    pub requests_second: u64,
+    /// Tokens in the last second.
+    pub tokens_second: u64,
+}
+
+/// Use of one model.
+#[derive(Clone, Debug)]
+pub struct LiveCell {
+    /// The model.
+    pub model: ModelCode,
+    /// Of the whole account.
+    pub account: LiveFigures,
+    /// Of each workspace that used it.
+    pub workspaces: Vec<(WorkspaceId, LiveFigures)>,
+}
+
+/// The port through which the process lets the console read the ledger.
+pub trait LiveUse: Send + Sync {
+    /// Use of every model of an account that was used in the last minute.
+    fn live(&self, account: &AccountId) -> Vec<LiveCell>;
+}
+
+/// Faster than the second that is promised, so that a slow tick still keeps it.
+const TICK: Duration = Duration::from_millis(750);
+/// The database is asked at every so many ticks; between them only the ledger is.
+const TICKS_A_READ: u32 = 4;
+/// After so many ticks the caller is looked up again: who was signed out stops receiving.
+const TICKS_A_LOOK: u32 = 14;
+
+/// Which page listens.
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct Listener {
+    /// Its path and query.
+    #[serde(default)]
+    page: String,
+}
+
+/// Texts and bars by key, as they were sent last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub(crate) texts: BTreeMap<String, String>,
+    pub(crate) bars: BTreeMap<String, u64>,
+}
+
+impl Shown {
+    pub(crate) fn text(&mut self, key: String, text: impl Into<String>) {
+        self.texts.insert(key, text.into());
+    }
+
+    pub(crate) fn bar(&mut self, key: String, used: u64, limit: Option<u64>) {
+        self.bars.insert(key, filled(used, limit));
+    }
+
+    /// What is not as it was. `rows_changed` compares the keys: a row more or less is not drawn into a page.
+    fn since(&self, last: &Self) -> Patch {
+        let texts = self.texts.iter().filter(|(key, text)| last.texts.get(*key) != Some(*text));
+        let bars = self.bars.iter().filter(|(key, width)| last.bars.get(*key) != Some(*width));
+        Patch {
+            texts: texts.map(|(key, text)| (key.clone(), text.clone())).collect(),
+            bars: bars.map(|(key, width)| (key.clone(), *width)).collect(),
+            rows_changed: !self.texts.keys().eq(last.texts.keys()),
+        }
+    }
+}
+
+/// What a page shows: rows from the database, and the use of this moment.
+enum Page {
+    Monitoring(Box<MonitoringView>),
+    RateLimit(Box<RateLimitView>),
+}
+
+impl Page {
+    async fn read(state: &ConsoleState, caller: &Caller, address: &str) -> Option<Self> {
+        let uri: Uri = address.parse().ok()?;
+        if uri.path() == paths::RATE_LIMIT {
+            return Some(Self::RateLimit(Box::new(rate_limit::view(state, caller).await.ok()?)));
+        }
+        let Query(query) = Query::<MonitoringQuery>::try_from_uri(&uri).ok()?;
+        Some(Self::Monitoring(Box::new(monitoring::view(state, caller, query).await.ok()?)))
+    }
+
+    fn shown(&mut self, state: &ConsoleState, caller: &Caller) -> Shown {
+        let mut shown = Shown::default();
+        match self {
+            Self::Monitoring(view) => {
+                monitoring::refresh_now(state, caller, view);
+                monitoring::show(view, &mut shown);
+            }
+            Self::RateLimit(view) => {
+                rate_limit::refresh_now(state, caller, view);
+                rate_limit::show(view, &mut shown);
+            }
+        }
+        shown
+    }
+}
+
+struct Connection {
+    state: ConsoleState,
+    caller: Caller,
+    session: Option<Session>,
+    address: String,
+    ticks: Interval,
+    count: u32,
+    page: Option<Page>,
+    last: Option<Shown>,
+}
+
+impl Connection {
+    /// The next event; `None` ends the stream.
+    async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
+        self.ticks.tick().await;
+        if self.count % TICKS_A_LOOK == TICKS_A_LOOK - 1 {
+            self.caller = identity::find(&self.state, self.session.as_ref()?, None).await?;
+        }
+        if self.count.is_multiple_of(TICKS_A_READ) {
+            self.page = Page::read(&self.state, &self.caller, &self.address).await;
+        }
+        let shown = self.page.as_mut()?.shown(&self.state, &self.caller);
+        let patch = match &self.last {
+            Some(last) => shown.since(last),
+            // The page is some moments old: what changed since then is not known, so everything is sent once.
+            None => Patch { rows_changed: false, ..shown.since(&Shown::default()) },
+        };
+        self.last = Some(shown);
+        self.count = self.count.wrapping_add(1);
+        let data = serde_json::to_string(&patch).ok()?;
+        Some((Ok(Event::default().data(data)), self))
+    }
+}
+
+/// The stream of one reader.
+pub(crate) async fn stream(State(state): State<ConsoleState>, Query(listener): Query<Listener>, request: Request) -> Response {
+    let Some(caller) = request.extensions().get::<Caller>().cloned() else { return StatusCode::UNAUTHORIZED.into_response() };
+    let session = request.extensions().get::<Session>().cloned();
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let connection = Connection { state, caller, session, address: listener.page, ticks, count: 0, page: None, last: None };
+    let events = futures_util::stream::unfold(connection, Connection::next);
+    // What is behind a proxy must not be held back there.
+    ([("x-accel-buffering", "no"), ("cache-control", "no-store")], Sse::new(events)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_changed_is_sent() {
+        let mut last = Shown::default();
+        last.text("a".into(), "1");
+        last.text("b".into(), "1");
+        last.bar("bar".into(), 1, Some(10));
+        let mut now = last.clone();
+        now.text("b".into(), "2");
+        assert_eq!(now.since(&last), Patch { texts: vec![("b".into(), "2".into())], ..Patch::default() });
+        now.text("c".into(), "1");
+        assert!(now.since(&last).rows_changed);
+    }
+}

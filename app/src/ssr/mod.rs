@@ -1,0 +1,96 @@
+//! The server's half of the console: what pages may ask for, and how requests reach them.
+//! The process mounts [`router`]; sessions and the layers against forged requests lie around it.
+
+mod answer;
+pub mod assets;
+mod chart;
+mod identity;
+mod live;
+pub(crate) mod monitoring;
+pub(crate) mod rate_limit;
+mod router;
+pub(crate) mod settings;
+mod shell;
+
+pub use answer::{answer, fail};
+pub use identity::{Caller, caller, set_up, sign_in, sign_out};
+pub use live::{LiveCell, LiveFigures, LiveUse};
+pub use router::router;
+
+use crate::{
+    error::ApiError,
+    outcome::{FieldError, Outcome},
+};
+use control::{Control, ControlError};
+use leptos::prelude::*;
+use std::sync::Arc;
+
+/// Everything pages need from outside; found in context by server functions.
+#[derive(Clone)]
+pub struct ConsoleState {
+    /// The use cases.
+    pub control: Control,
+    /// What is used at this moment.
+    pub live: Arc<dyn LiveUse>,
+    /// What the process decided.
+    pub settings: Arc<ConsoleSettings>,
+}
+
+/// What the process decided for the console.
+#[derive(Clone, Debug)]
+pub struct ConsoleSettings {
+    /// Where model clients point their base URL, without a path, e.g. `http://127.0.0.1:8080`.
+    pub gateway_url: String,
+    /// Whether cookies are sent over TLS only.
+    pub secure_cookies: bool,
+}
+
+/// The state of the request that is being answered.
+///
+/// # Panics
+/// Outside a request, which is a mistake in the router.
+pub fn state() -> ConsoleState {
+    expect_context::<ConsoleState>()
+}
+
+/// What a use case that failed means for a page or a function without fields.
+pub(crate) fn failure(error: ControlError) -> ApiError {
+    fail(match error {
+        ControlError::Forbidden(reason) => ApiError::Forbidden(sentence(reason)),
+        ControlError::NotFound(_) => ApiError::NotFound,
+        ControlError::Store(error) => {
+            let request = request_id().unwrap_or_default();
+            tracing::error!(error = &error as &dyn std::error::Error, request, "a use case failed");
+            ApiError::Failed(request)
+        }
+        other => ApiError::Refused(sentence(&other.to_string())),
+    })
+}
+
+/// What a use case that failed means for the form that asked for it: messages at fields where there are any.
+///
+/// # Errors
+/// What concerns no field of the form.
+pub(crate) fn outcome<T>(result: Result<T, ControlError>) -> Result<Result<T, Outcome>, ApiError> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(ControlError::Invalid(errors)) => {
+            Ok(Err(Outcome::Invalid(errors.into_iter().map(|it| FieldError::new(it.field, it.message)).collect())))
+        }
+        Err(ControlError::Refused(reason)) => Ok(Err(Outcome::wrong("", reason))),
+        Err(error @ ControlError::Conflict(_)) => Ok(Err(Outcome::Conflict(error.to_string()))),
+        Err(error) => Err(failure(error)),
+    }
+}
+
+/// `only owners may` → `Only owners may.`
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|it| it.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str().trim_end_matches('.'))
+}
+
+/// The id of the request that is being answered, as the process gave it.
+fn request_id() -> Option<String> {
+    answer::parts().headers.get("x-request-id").and_then(|it| it.to_str().ok()).map(str::to_owned)
+}

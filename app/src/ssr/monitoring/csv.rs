@@ -1,0 +1,77 @@
+//! The table of the page as comma-separated values, in full precision.
+
+use super::{MonitoringQuery, asked};
+use crate::ssr::{Caller, ConsoleState};
+use axum::{
+    extract::{Query, Request, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use control::{ControlError, monitoring};
+
+/// The labels of the page's columns.
+const LABELS: [&str; 9] = [
+    "Model", "Workspace", "Avg TPM", "Avg RPM", "Total Calls", "Failed Calls", "Failure Rate", "Avg Time to First Token (ms)", "Avg Latency (ms)",
+];
+
+/// Exactly the rows that the page of the same address shows.
+pub(crate) async fn csv(State(state): State<ConsoleState>, Query(query): Query<MonitoringQuery>, request: Request) -> Response {
+    let Some(caller) = request.extensions().get::<Caller>() else { return StatusCode::UNAUTHORIZED.into_response() };
+    let asked = asked(&query, state.control.now_ms());
+    let wanted = monitoring::Query { range: asked.range, workspace: query.workspace.clone(), model: query.model.clone() };
+    match monitoring::show(&state.control, &caller.actor, &wanted).await {
+        Ok(shown) => {
+            let headers = [
+                (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
+                (header::CONTENT_DISPOSITION, "attachment; filename=\"monitoring.csv\""),
+            ];
+            (headers, text(&shown.rows)).into_response()
+        }
+        Err(ControlError::NotFound(_)) => StatusCode::NOT_FOUND.into_response(),
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "the figures could not be read");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+fn text(rows: &[monitoring::Row]) -> String {
+    let optional = |value: Option<f64>| value.map_or_else(String::new, |it| it.to_string());
+    let mut text = LABELS.join(",");
+    text.push_str("\r\n");
+    for row in rows {
+        let it = &row.figures;
+        let fields = [
+            field(&row.model),
+            field(&row.workspace),
+            it.avg_tpm.to_string(),
+            it.avg_rpm.to_string(),
+            it.total_calls.to_string(),
+            it.failed_calls.to_string(),
+            optional(it.failure_rate),
+            optional(it.avg_ttft_ms),
+            optional(it.avg_latency_ms),
+        ];
+        text.push_str(&fields.join(","));
+        text.push_str("\r\n");
+    }
+    text
+}
+
+/// Quoted where it must be; a name that a spreadsheet would take for a formula is given as text.
+fn field(text: &str) -> String {
+    let text = if text.starts_with(['=', '+', '-', '@', '\t']) { format!("'{text}") } else { text.to_owned() };
+    if text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::field;
+
+    #[test]
+    fn names_stay_in_their_field() {
+        assert_eq!(field("search"), "search");
+        assert_eq!(field("a \"b\", c"), "\"a \"\"b\"\", c\"");
+        assert_eq!(field("=1+1"), "'=1+1");
+    }
+}

@@ -1,0 +1,223 @@
+//! How the figures of a range are written: tiles with their change, rows, and their order.
+
+use crate::{
+    api::monitoring::{Figure, GroupView, PartView, RowView},
+    format::{NOTHING, compact, mean, millis, percent, round, whole},
+    ui::TileView,
+};
+
+/// The figures of one row or of everything, before they are written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Averages {
+    pub(super) models: u64,
+    pub(super) calls: u64,
+    pub(super) failed: u64,
+    pub(super) tpm: f64,
+    pub(super) rpm: f64,
+    pub(super) ttft_ms: Option<f64>,
+    pub(super) latency_ms: Option<f64>,
+    pub(super) tpm_limit: Option<u64>,
+    pub(super) rpm_limit: Option<u64>,
+}
+
+impl Averages {
+    #[allow(clippy::cast_precision_loss, reason = "shown with one decimal")]
+    fn failure_rate(&self) -> Option<f64> {
+        (self.calls > 0).then(|| self.failed as f64 / self.calls as f64)
+    }
+
+    /// The share of the tighter limit that is used on average.
+    #[allow(clippy::cast_precision_loss, reason = "it only orders rows")]
+    fn criticality(&self) -> f64 {
+        let share = |used: f64, limit: Option<u64>| match limit {
+            Some(limit) => used / (limit.max(1)) as f64,
+            None => 0.0,
+        };
+        share(self.tpm, self.tpm_limit).max(share(self.rpm, self.rpm_limit))
+    }
+
+    fn row(&self) -> RowView {
+        let optional = |value: Option<f64>| value.map_or_else(nothing, |ms| figure(millis(ms), format!("{} ms", decimal(ms))));
+        RowView {
+            avg_tpm: if self.tpm_limit.is_none() && self.tpm == 0.0 { nothing() } else { figure(compact(round(self.tpm)), decimal(self.tpm)) },
+            avg_rpm: figure(mean(self.rpm), decimal(self.rpm)),
+            calls: figure(compact(self.calls), whole(self.calls)),
+            failed: figure(compact(self.failed), whole(self.failed)),
+            failure_rate: self.failure_rate().map_or_else(nothing, |it| figure(percent(it), String::new())),
+            ttft: optional(self.ttft_ms),
+            latency: optional(self.latency_ms),
+            tpm: round(self.tpm),
+            tpm_limit: self.tpm_limit,
+            rpm: round(self.rpm),
+            rpm_limit: self.rpm_limit,
+            failing: self.failed > 0,
+        }
+    }
+}
+
+fn nothing() -> Figure {
+    Figure { text: NOTHING.to_owned(), exact: String::new() }
+}
+
+fn figure(text: String, exact: String) -> Figure {
+    let exact = if exact == text { String::new() } else { exact };
+    Figure { text, exact }
+}
+
+/// Two decimals and grouped thousands.
+fn decimal(value: f64) -> String {
+    let hundredths = round(value * 100.0);
+    format!("{}.{:02}", whole(hundredths / 100), hundredths % 100)
+}
+
+/// The five tiles; `before` is the range of the same length that ends where this one begins.
+pub(super) fn tiles(now: &Averages, before: &Averages, length: &str) -> Vec<TileView> {
+    let against = format!("vs previous {length}");
+    let tile = |label: &str, value: String, exact: String, change: String, worse: bool| TileView {
+        label: label.to_owned(),
+        value,
+        exact,
+        change,
+        worse,
+    };
+    let time = |label: &str, now: Option<f64>, before: Option<f64>| {
+        let change = match (now, before) {
+            (Some(now), Some(before)) if round((now - before).abs()) == 0 => "same as before".to_owned(),
+            (Some(now), Some(before)) => format!("{}{} {against}", if now < before { "−" } else { "+" }, millis((now - before).abs())),
+            (Some(_), None) => format!("none {against}"),
+            (None, _) => "none in this range".to_owned(),
+        };
+        let exact = now.map_or_else(|| NOTHING.to_owned(), |ms| format!("{} ms", decimal(ms)));
+        tile(label, now.map_or_else(|| NOTHING.to_owned(), millis), exact, change, false)
+    };
+    let failures = match now.failure_rate() {
+        Some(rate) => format!("{} of calls · {}", percent(rate), difference(now.failed, before.failed, &against)),
+        None => difference(now.failed, before.failed, &against),
+    };
+    vec![
+        tile("Total Models", compact(now.models), whole(now.models), difference(now.models, before.models, &against), false),
+        tile("Total Calls", compact(now.calls), whole(now.calls), relative(now.calls, before.calls, &against), false),
+        tile("Failures", compact(now.failed), whole(now.failed), failures, now.failed > before.failed),
+        time("Avg Time to First Token", now.ttft_ms, before.ttft_ms),
+        time("Avg Latency", now.latency_ms, before.latency_ms),
+    ]
+}
+
+fn difference(now: u64, before: u64, against: &str) -> String {
+    match now.cmp(&before) {
+        std::cmp::Ordering::Equal => "same as before".to_owned(),
+        std::cmp::Ordering::Greater => format!("+{} {against}", compact(now - before)),
+        std::cmp::Ordering::Less => format!("−{} {against}", compact(before - now)),
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a percentage with one decimal")]
+fn relative(now: u64, before: u64, against: &str) -> String {
+    if before == 0 || now == before {
+        return if now == before { "same as before".to_owned() } else { format!("none {against}") };
+    }
+    let share = (now as f64 - before as f64) / before as f64;
+    let text = if share.abs() < 10.0 { percent(share.abs()) } else { "over 1,000%".to_owned() };
+    format!("{}{text} {against}", if share < 0.0 { "−" } else { "+" })
+}
+
+/// A model's rows before they are written.
+pub(super) struct Group {
+    pub(super) model: String,
+    pub(super) total: Averages,
+    pub(super) parts: Vec<(String, Averages)>,
+}
+
+/// Written groups in the order of `sort`: a column, `-` before it for the highest first; most critical first otherwise.
+pub(super) fn groups(mut groups: Vec<Group>, sort: &str) -> Vec<GroupView> {
+    let (column, descending) = sort.strip_prefix('-').map_or((sort, false), |column| (column, true));
+    match column {
+        "model" => groups.sort_by(|a, b| a.model.cmp(&b.model)),
+        "workspace" => groups.sort_by(|a, b| first_workspace(a).cmp(&first_workspace(b))),
+        _ => groups.sort_by(|a, b| key(column, &a.total).total_cmp(&key(column, &b.total))),
+    }
+    for group in &mut groups {
+        match column {
+            "model" | "workspace" => group.parts.sort_by(|a, b| a.0.cmp(&b.0)),
+            _ => group.parts.sort_by(|a, b| key(column, &a.1).total_cmp(&key(column, &b.1))),
+        }
+        if descending || !known(column) {
+            group.parts.reverse();
+        }
+    }
+    if descending || !known(column) {
+        groups.reverse();
+    }
+    let part = |(workspace, figures): (String, Averages)| PartView { workspace, row: figures.row() };
+    groups
+        .into_iter()
+        .map(|it| GroupView { model: it.model, total: it.total.row(), parts: it.parts.into_iter().map(part).collect() })
+        .collect()
+}
+
+fn first_workspace(group: &Group) -> &str {
+    group.parts.iter().map(|(name, _)| name.as_str()).min().unwrap_or_default()
+}
+
+fn known(column: &str) -> bool {
+    matches!(
+        column,
+        "model" | "workspace" | "avg_tpm" | "avg_rpm" | "total_calls" | "failed_calls" | "failure_rate" | "avg_ttft" | "avg_latency"
+    )
+}
+
+/// What does not exist sorts below everything that does.
+#[allow(clippy::cast_precision_loss, reason = "it only orders rows")]
+fn key(column: &str, it: &Averages) -> f64 {
+    match column {
+        "avg_tpm" => it.tpm,
+        "avg_rpm" => it.rpm,
+        "total_calls" => it.calls as f64,
+        "failed_calls" => it.failed as f64,
+        "failure_rate" => it.failure_rate().unwrap_or(-1.0),
+        "avg_ttft" => it.ttft_ms.unwrap_or(-1.0),
+        "avg_latency" => it.latency_ms.unwrap_or(-1.0),
+        _ => it.criticality(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(name: &str, tpm: f64, limit: u64, failed: u64) -> Group {
+        let total = Averages { calls: 100, failed, tpm, tpm_limit: Some(limit), ..Averages::default() };
+        Group { model: name.into(), parts: vec![("search".into(), total.clone())], total }
+    }
+
+    fn order(sort: &str) -> Vec<String> {
+        let all = vec![model("a", 900.0, 1_000, 1), model("b", 5_000.0, 100_000, 9), model("c", 10.0, 1_000, 0)];
+        groups(all, sort).into_iter().map(|it| it.model).collect()
+    }
+
+    #[test]
+    fn the_most_critical_stands_first_unless_asked_otherwise() {
+        assert_eq!(order(""), ["a", "b", "c"]);
+        assert_eq!(order("nonsense"), ["a", "b", "c"]);
+        assert_eq!(order("-avg_tpm"), ["b", "a", "c"]);
+        assert_eq!(order("failure_rate"), ["c", "a", "b"]);
+        assert_eq!(order("-model"), ["c", "b", "a"]);
+    }
+
+    #[test]
+    fn a_change_is_told_against_the_range_before() {
+        let before = Averages { models: 2, calls: 100, failed: 5, latency_ms: Some(400.0), ..Averages::default() };
+        let now = Averages { models: 2, calls: 112, failed: 9, ttft_ms: Some(300.0), latency_ms: Some(350.0), ..Averages::default() };
+        let changes: Vec<_> = tiles(&now, &before, "3 h").into_iter().map(|it| it.change).collect();
+        assert_eq!(
+            changes,
+            ["same as before", "+12.0% vs previous 3 h", "8.0% of calls · +4 vs previous 3 h", "none vs previous 3 h", "−50 ms vs previous 3 h"]
+        );
+    }
+
+    #[test]
+    fn what_does_not_exist_is_a_dash_and_a_true_zero_is_a_zero() {
+        let row = Averages { calls: 10, tpm_limit: Some(5), ..Averages::default() }.row();
+        assert_eq!((row.ttft.text.as_str(), row.failed.text.as_str(), row.failure_rate.text.as_str()), (NOTHING, "0", "0.0%"));
+    }
+}

@@ -1,0 +1,151 @@
+//! Limits, increases and their history, as the page shows them.
+
+use super::{Caller, ConsoleState, LiveCell, LiveFigures, failure, live::Shown, outcome};
+use crate::{
+    api::rate_limit::{IncreaseView, LimitView, RateLimitView, RunningView},
+    error::ApiError,
+    format::{left, whole},
+    outcome::Outcome,
+    paths,
+};
+use control::increases::{self, ActiveIncrease, IncreaseForm};
+use domain::{IncreaseState, WorkspaceId, ceil60};
+use std::collections::HashMap;
+
+/// Rows of the history that the page shows.
+const HISTORY: i64 = 100;
+const DAY_MS: i64 = 86_400_000;
+
+/// Everything on the page.
+pub(crate) async fn view(state: &ConsoleState, caller: &Caller) -> Result<RateLimitView, ApiError> {
+    let (control, actor) = (&state.control, &caller.actor);
+    let now_ms = control.now_ms();
+    let limits = increases::rate_limits(control, actor).await.map_err(failure)?;
+    let settings = control::accounts::settings(control, actor).await.map_err(failure)?;
+    let history = increases::history(control, actor, None, HISTORY).await.map_err(failure)?;
+    let models = limits
+        .into_iter()
+        .map(|it| LimitView {
+            rpm: unsigned(it.rpm),
+            default_tpm: it.default_tpm.map(unsigned),
+            tpm: it.tpm.map(unsigned),
+            upper_tpm: it.tpm_upper_limit.map(unsigned),
+            tps: it.tpm.map(|tpm| ceil60(unsigned(tpm))),
+            peak: Some(unsigned(it.peak)),
+            increase: it.increase.map(|it| running(&it, now_ms)),
+            model: it.model,
+            ..LimitView::default()
+        })
+        .collect();
+    let history = history
+        .into_iter()
+        .map(|it| {
+            let known = IncreaseState::parse(&it.state);
+            IncreaseView {
+                at_ms: it.requested_at,
+                tpm: unsigned(it.tpm),
+                before: unsigned(it.former_tpm),
+                until_ms: it.valid_until,
+                state: known.map_or_else(|| it.state.clone(), |it| it.label().to_owned()),
+                active: known == Some(IncreaseState::Active),
+                peak: (it.peak_used > 0).then(|| unsigned(it.peak_used)),
+                model: it.model_code,
+                by: it.requested_by,
+            }
+        })
+        .collect();
+    let mut view = RateLimitView {
+        models,
+        history,
+        valid_days: u32::try_from(settings.increase_validity_days).unwrap_or_default(),
+        until_ms: now_ms + settings.increase_validity_days * DAY_MS,
+    };
+    refresh_now(state, caller, &mut view);
+    // The most used first: that is what somebody comes here to raise.
+    view.models.sort_by(|a, b| share(b).total_cmp(&share(a)).then_with(|| a.model.cmp(&b.model)));
+    Ok(view)
+}
+
+fn running(it: &ActiveIncrease, now_ms: i64) -> RunningView {
+    let notice = it.notice.then(|| {
+        format!(
+            "Returns to the default in {}: nothing used more than it. Peak since then: {}.",
+            left(it.downsizes_at - now_ms),
+            whole(unsigned(it.peak_used))
+        )
+    });
+    RunningView { id: it.id.clone(), until_ms: it.valid_until, left: left(it.valid_until - now_ms), keep: it.notice, notice }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "it only orders rows")]
+fn share(limit: &LimitView) -> f64 {
+    let of = |used: u64, limit: u64| used as f64 / limit.max(1) as f64;
+    let tokens = limit.tpm.map_or(0.0, |tpm| of(limit.tokens_now.max(limit.peak.unwrap_or(0)), tpm));
+    tokens.max(of(limit.requests_now, limit.rpm))
+}
+
+/// Use of each model at this moment: of the account, or of one workspace that the caller sees.
+pub(super) fn use_now(state: &ConsoleState, caller: &Caller, workspace: Option<&WorkspaceId>) -> HashMap<String, LiveFigures> {
+    let standing = &caller.viewer.standing;
+    let of_workspace = |all: &[(WorkspaceId, LiveFigures)], id: &WorkspaceId| {
+        all.iter().find(|(it, _)| it == id && standing.sees(it)).map(|(_, figures)| *figures)
+    };
+    let cells = state.live.live(&standing.account).into_iter();
+    let figures = |cell: LiveCell| match workspace {
+        Some(id) => Some((cell.model.as_str().to_owned(), of_workspace(&cell.workspaces, id)?)),
+        None => Some((cell.model.as_str().to_owned(), cell.account)),
+    };
+    cells.filter_map(figures).collect()
+}
+
+/// Brings the use of this moment into a view that was read before.
+pub(super) fn refresh_now(state: &ConsoleState, caller: &Caller, view: &mut RateLimitView) {
+    let now = use_now(state, caller, None);
+    for limit in &mut view.models {
+        let figures = now.get(&limit.model).copied().unwrap_or_default();
+        (limit.requests_now, limit.tokens_now) = (figures.requests_minute, figures.tokens_minute);
+    }
+}
+
+/// The live parts of the page by their keys.
+pub(super) fn show(view: &RateLimitView, shown: &mut Shown) {
+    for limit in &view.models {
+        let key = |what: &str| format!("{}/{what}", limit.model);
+        shown.text(key("requests"), whole(limit.requests_now));
+        shown.bar(key("requests-bar"), limit.requests_now, Some(limit.rpm));
+        if let Some(tpm) = limit.tpm {
+            shown.text(key("tokens"), whole(limit.tokens_now));
+            shown.bar(key("tokens-bar"), limit.tokens_now, Some(tpm));
+            shown.text(key("headroom"), whole(tpm.saturating_sub(limit.tokens_now)));
+        }
+    }
+}
+
+/// Raises a model's TPM.
+pub(crate) async fn increase(state: &ConsoleState, caller: &Caller, model: &str, tpm: &str) -> Result<Outcome, ApiError> {
+    let form = IncreaseForm { model: model.to_owned(), tpm: tpm.to_owned() };
+    Ok(match outcome(increases::request(&state.control, &caller.actor, &form).await)? {
+        Ok(row) => {
+            let message = format!("{} may use {} tokens per minute now", row.model_code, whole(unsigned(row.tpm)));
+            Outcome::go(message, paths::RATE_LIMIT)
+        }
+        Err(outcome) => outcome,
+    })
+}
+
+/// Ends an increase.
+pub(crate) async fn end(state: &ConsoleState, caller: &Caller, id: &str) -> Result<Outcome, ApiError> {
+    let ended = outcome(increases::end_now(&state.control, &caller.actor, id).await)?;
+    Ok(ended.map_or_else(|it| it, |()| Outcome::go("The increase has ended", paths::RATE_LIMIT)))
+}
+
+/// Keeps an increase.
+pub(crate) async fn keep(state: &ConsoleState, caller: &Caller, id: &str) -> Result<Outcome, ApiError> {
+    let kept = outcome(increases::keep(&state.control, &caller.actor, id).await)?;
+    Ok(kept.map_or_else(|it| it, |()| Outcome::go("The increase is kept", paths::RATE_LIMIT)))
+}
+
+/// Stored limits are never negative.
+pub(super) fn unsigned(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or(0)
+}

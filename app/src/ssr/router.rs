@@ -1,0 +1,210 @@
+//! How requests reach pages, server functions, live figures and files.
+
+use super::{
+    Caller, ConsoleState,
+    answer::{FLASH, NativeForm, ONCE},
+    assets, identity, live, monitoring, shell,
+};
+use crate::{
+    components::page::PageContext,
+    error::ApiError,
+    outcome::{Flash, Outcome},
+    paths,
+};
+use axum::{
+    Form, Router,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, uri::PathAndQuery},
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::{IntoResponse, Redirect, Response},
+    routing::{any, get, post},
+};
+use leptos::prelude::provide_context;
+use tower_sessions::Session;
+
+/// The console. Around it the process lays sessions (inner), the layers against forged requests, and security headers.
+pub fn router(state: ConsoleState) -> Router {
+    // Walking the routes once also hands the framework its executor.
+    leptos_axum::generate_route_list(crate::App);
+    Router::new()
+        .route("/", get(|| async { Redirect::to(paths::MONITORING) }))
+        .route("/api/{*function}", any(server_function))
+        .route(paths::LIVE, get(live::stream))
+        .route(paths::MONITORING_CSV, get(monitoring::csv))
+        .route("/theme", post(theme))
+        .fallback(page)
+        .layer(from_fn_with_state(state.clone(), identify))
+        .layer(from_fn(files))
+        .with_state(state)
+}
+
+/// Files come first: they need no session.
+async fn files(request: Request, next: Next) -> Response {
+    let mut response = match assets::find(request.method(), request.uri().path(), request.headers()) {
+        Some(response) => response,
+        None => next.run(request).await,
+    };
+    let headers = response.headers_mut();
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(shell::NOTHING_LOADS));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Finds out who asks, once for each request.
+async fn identify(State(state): State<ConsoleState>, mut request: Request, next: Next) -> Response {
+    if let Some(session) = request.extensions().get::<Session>().cloned()
+        && let Some(caller) = identity::find(&state, &session, request_id(&request)).await
+    {
+        request.extensions_mut().insert(caller);
+    }
+    next.run(request).await
+}
+
+fn request_id(request: &Request) -> Option<String> {
+    request.headers().get("x-request-id").and_then(|it| it.to_str().ok()).map(str::to_owned)
+}
+
+async fn page(State(state): State<ConsoleState>, mut request: Request) -> Response {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+    }
+    let caller = request.extensions().get::<Caller>().cloned();
+    if let Some(elsewhere) = elsewhere(&state, caller.is_some(), request.uri().clone()).await {
+        return Redirect::to(&elsewhere).into_response();
+    }
+    let theme = theme_of(request.headers());
+    let once = cookie(request.headers(), ONCE).map(str::to_owned);
+    let flash = match request.extensions().get::<Session>() {
+        Some(session) => session.remove::<Flash>(FLASH).await.ok().flatten(),
+        None => None,
+    };
+    let shown_once = once.is_some();
+    let context = PageContext {
+        viewer: caller.map(|it| it.viewer),
+        theme,
+        flash,
+        once,
+        gateway_url: state.settings.gateway_url.clone(),
+    };
+    // The router of the pages sees paths as people type them.
+    if let Some(path) = request.uri().path().strip_suffix('/').filter(|it| !it.is_empty()) {
+        let query = request.uri().query().map(|it| format!("?{it}")).unwrap_or_default();
+        if let Ok(path) = PathAndQuery::try_from(format!("{path}{query}")) {
+            *request.uri_mut() = path.into();
+        }
+    }
+    let provide = move || {
+        provide_context(state.clone());
+        provide_context(context.clone());
+    };
+    let pages = assets::pages();
+    let render = leptos_axum::render_app_async_with_context(provide, move || shell::shell(pages.clone(), theme));
+    let mut response = render(request).await;
+    if shown_once {
+        let gone = HeaderValue::from_static("once=; Path=/settings; Max-Age=0; HttpOnly; SameSite=Strict");
+        response.headers_mut().append(header::SET_COOKIE, gone);
+    }
+    response
+}
+
+/// Where a request for a page is sent instead: to sign-in, to first-run set-up, or past both.
+async fn elsewhere(state: &ConsoleState, signed_in: bool, uri: Uri) -> Option<String> {
+    let path = uri.path();
+    let at_the_door = path == paths::SIGN_IN || path == paths::SET_UP;
+    if signed_in {
+        return at_the_door.then(|| paths::MONITORING.to_owned());
+    }
+    match (identity::is_set_up(state).await, path) {
+        (false, paths::SET_UP) => None,
+        (false, _) => Some(paths::SET_UP.to_owned()),
+        (true, paths::SIGN_IN) => None,
+        (true, paths::SET_UP) => Some(paths::SIGN_IN.to_owned()),
+        (true, _) => {
+            let wanted = uri.path_and_query().map_or("", PathAndQuery::as_str);
+            let wanted = if wanted == paths::MONITORING { "" } else { wanted };
+            Some(paths::with_query(paths::SIGN_IN, &[("next", wanted)]))
+        }
+    }
+}
+
+/// Runs a server function. A form that a browser sent by itself is answered by a redirect in every case.
+async fn server_function(State(state): State<ConsoleState>, mut request: Request) -> Response {
+    let wants_html = request.headers().get(header::ACCEPT).and_then(|it| it.to_str().ok()).is_some_and(|it| it.contains("text/html"));
+    let native = wants_html && request.method() == Method::POST;
+    let from = request.headers().get(header::REFERER).and_then(|it| it.to_str().ok()).map(local_part);
+    let from = from.as_deref().and_then(paths::local).unwrap_or(paths::MONITORING).to_owned();
+    let session = request.extensions().get::<Session>().cloned();
+    if native {
+        request.extensions_mut().insert(NativeForm);
+    }
+    // Redirects are made here and in `answer`: the framework's own would put errors into the address.
+    request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    let provide = move || provide_context(state.clone());
+    let response = leptos_axum::handle_server_fns_with_context(provide, request).await.into_response();
+    if !native || response.status().is_redirection() {
+        return response;
+    }
+    let error = match response.status() {
+        StatusCode::UNAUTHORIZED => return Redirect::to(&paths::with_query(paths::SIGN_IN, &[("next", &from)])).into_response(),
+        StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => error_in(response).await,
+        status if status.is_success() => return Redirect::to(&from).into_response(),
+        _ => error_in(response).await,
+    };
+    if let Some(session) = session {
+        let flash = Flash { form: String::new(), typed: Vec::new(), outcome: Outcome::wrong("", error) };
+        if let Err(error) = session.insert(FLASH, flash).await {
+            tracing::error!(%error, "a form's error could not be kept in the session");
+        }
+    }
+    Redirect::to(&from).into_response()
+}
+
+async fn error_in(response: Response<Body>) -> ApiError {
+    let body = axum::body::to_bytes(response.into_body(), 1 << 16).await.unwrap_or_default();
+    serde_json::from_slice(&body).unwrap_or(ApiError::Malformed)
+}
+
+/// The path and query of an absolute address.
+fn local_part(address: &str) -> String {
+    let after_scheme = address.split_once("://").map_or(address, |(_, rest)| rest);
+    after_scheme.find('/').map_or_else(String::new, |at| after_scheme[at..].to_owned())
+}
+
+#[derive(serde::Deserialize)]
+struct ThemeForm {
+    theme: String,
+}
+
+/// The theme switch without script.
+async fn theme(headers: HeaderMap, Form(form): Form<ThemeForm>) -> Response {
+    let theme = if form.theme == "dark" { "dark" } else { "light" };
+    let from = headers.get(header::REFERER).and_then(|it| it.to_str().ok()).map(local_part).unwrap_or_default();
+    let cookie = format!("theme={theme}; Path=/; Max-Age=31536000; SameSite=Lax");
+    ([(header::SET_COOKIE, cookie)], Redirect::to(paths::local(&from).unwrap_or(paths::MONITORING))).into_response()
+}
+
+fn theme_of(headers: &HeaderMap) -> &'static str {
+    match cookie(headers, "theme") {
+        Some("dark") => "dark",
+        Some("light") => "light",
+        _ => "",
+    }
+}
+
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let pairs = headers.get_all(header::COOKIE).into_iter().filter_map(|it| it.to_str().ok()).flat_map(|it| it.split(';'));
+    pairs.filter_map(|pair| pair.trim().split_once('=')).find(|(it, value)| *it == name && !value.is_empty()).map(|(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_referer_is_reduced_to_what_may_be_redirected_to() {
+        assert_eq!(local_part("http://127.0.0.1:3000/settings?x=1"), "/settings?x=1");
+        assert_eq!(local_part("http://127.0.0.1:3000"), "");
+        assert_eq!(paths::local(&local_part("http://a//evil.example")), None);
+    }
+}

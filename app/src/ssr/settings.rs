@@ -1,0 +1,150 @@
+//! What the Settings pages show, from what the use cases know.
+
+use super::{Caller, ConsoleState, failure, outcome};
+use crate::{
+    api::{
+        keys::{KeyView, KeysView},
+        models::{ModelView, ModelsView},
+        workspaces::{EditorView, GrantView, WorkspaceView},
+    },
+    draft::{Draft, field_name},
+    error::ApiError,
+    outcome::{FieldError, Outcome},
+    ui::Choice,
+};
+use control::workspaces::{Grant, SetLimits};
+use domain::{Action, Cause, WorkspaceId};
+
+/// Limits and counts are never negative; the store counts in signed numbers.
+fn count(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or(0)
+}
+
+fn workspace_view(it: control::workspaces::WorkspaceView) -> WorkspaceView {
+    WorkspaceView {
+        id: it.id,
+        name: it.name,
+        is_default: it.is_default,
+        created_ms: it.created_at,
+        models: count(it.models),
+        keys: count(it.keys),
+        revision: it.revision,
+    }
+}
+
+/// The workspaces the caller may see.
+pub(crate) async fn workspaces(state: &ConsoleState, caller: &Caller) -> Result<Vec<WorkspaceView>, ApiError> {
+    let rows = control::workspaces::list(&state.control, &caller.actor).await.map_err(failure)?;
+    Ok(rows.into_iter().map(workspace_view).collect())
+}
+
+/// What the editor of one workspace shows.
+pub(crate) async fn editor(state: &ConsoleState, caller: &Caller, id: &str) -> Result<EditorView, ApiError> {
+    let editor = control::workspaces::editor(&state.control, &caller.actor, id).await.map_err(failure)?;
+    let sees_others = caller.viewer.standing.sees_all();
+    let view = |it: control::workspaces::EditorModel| {
+        let others = |sum: i64, own: Option<i64>| sees_others.then(|| count(sum - own.unwrap_or(0)));
+        GrantView {
+            others_rpm: others(it.sum_rpm, it.rpm),
+            others_tpm: others(it.sum_tpm, it.tpm),
+            model: it.code,
+            provider: it.provider,
+            granted: it.granted,
+            rpm: it.rpm.map(count),
+            tpm: it.tpm.map(count),
+            account_rpm: count(it.account_rpm),
+            account_tpm: it.account_tpm.map(count),
+        }
+    };
+    Ok(EditorView { workspace: workspace_view(editor.workspace), models: editor.models.into_iter().map(view).collect() })
+}
+
+/// The same for who is about to change it.
+pub(crate) async fn editor_to_change(state: &ConsoleState, caller: &Caller, id: &str) -> Result<EditorView, ApiError> {
+    caller.actor.authorise(Action::Configure).map_err(failure)?;
+    editor(state, caller, id).await
+}
+
+/// Stores what a workspace may call.
+pub(crate) async fn set_limits(state: &ConsoleState, caller: &Caller, id: &str, revision: i64, draft: &Draft) -> Result<Outcome, ApiError> {
+    let grant = |model: &String| Grant {
+        model: model.clone(),
+        rpm: draft.text(Cause::Requests, model).to_owned(),
+        tpm: draft.text(Cause::Tokens, model).to_owned(),
+    };
+    let grants = draft.grant.iter().map(grant).collect();
+    let command = SetLimits { workspace: id.to_owned(), revision, grants };
+    Ok(match outcome(control::workspaces::set_limits(&state.control, &caller.actor, &command).await)? {
+        Ok(_) => Outcome::done("Changes saved. They are in force from the next call on."),
+        Err(Outcome::Invalid(errors)) => Outcome::Invalid(errors.into_iter().map(at_field).collect()),
+        Err(other) => other,
+    })
+}
+
+/// `rpm.qwen-plus`, as use cases name a list's entry, is `rpm[qwen-plus]` in a form; what has no field names its model.
+fn at_field(error: FieldError) -> FieldError {
+    match error.field.split_once('.') {
+        Some(("rpm", model)) => FieldError::new(field_name(Cause::Requests, model), error.message),
+        Some(("tpm", model)) => FieldError::new(field_name(Cause::Tokens, model), error.message),
+        Some((_, model)) => FieldError::new("", format!("{model}: {}", error.message)),
+        None => error,
+    }
+}
+
+/// The keys the caller may see, and the workspaces the caller may make keys for.
+pub(crate) async fn keys(state: &ConsoleState, caller: &Caller) -> Result<KeysView, ApiError> {
+    let (control, actor, now_ms) = (&state.control, &caller.actor, state.control.now_ms());
+    let rows = control::keys::list(control, actor, None).await.map_err(failure)?;
+    let all = control::workspaces::list(control, actor).await.map_err(failure)?;
+    let managed = all.iter().filter(|it| caller.viewer.standing.may(Action::ManageKeys(&WorkspaceId::new(it.id.as_str()))));
+    let workspaces: Vec<_> = managed.map(|it| Choice::new(it.id.clone(), it.name.clone())).collect();
+    let example_model = match rows.first() {
+        Some(newest) => {
+            let editor = control::workspaces::editor(control, actor, &newest.workspace_id).await.map_err(failure)?;
+            editor.models.into_iter().find(|it| it.granted).map(|it| it.code)
+        }
+        None => None,
+    };
+    let view = |it: control::keys::KeyView| KeyView {
+        state: match (it.revoked_at, it.expires_at) {
+            (Some(_), _) => "revoked",
+            (None, Some(at)) if at <= now_ms => "expired",
+            _ => "active",
+        }
+        .to_owned(),
+        id: it.id,
+        name: it.name,
+        prefix: it.prefix,
+        workspace: it.workspace,
+        error_dialect: it.error_dialect,
+        created_ms: it.created_at,
+        created_by: it.created_by,
+        expires_ms: it.expires_at,
+        last_used_ms: it.last_used_at,
+        editable: it.editable,
+    };
+    Ok(KeysView { keys: rows.into_iter().map(view).collect(), workspaces, example_model })
+}
+
+/// The account's models.
+pub(crate) async fn models(state: &ConsoleState, caller: &Caller) -> Result<ModelsView, ApiError> {
+    let now_ms = state.control.now_ms();
+    let rows = control::models::list(&state.control, &caller.actor).await.map_err(failure)?;
+    let providers = control::providers::list(&state.control, &caller.actor).await.map_err(failure)?;
+    let models = rows.into_iter().map(|it| ModelView {
+        increased_tpm: it.increased_to(now_ms).map(count),
+        code: it.code,
+        provider: it.provider_name,
+        upstream: it.upstream,
+        metering: it.metering,
+        rpm: count(it.rpm),
+        tpm: it.tpm.map(count),
+        tpm_upper_limit: it.tpm_upper_limit.map(count),
+        backup: it.backup,
+        fallback: it.fallback,
+        default_output_tokens: count(it.default_output_tokens),
+        revision: it.revision,
+    });
+    let providers = providers.into_iter().map(|it| Choice::new(it.name.clone(), it.name));
+    Ok(ModelsView { models: models.collect(), providers: providers.collect() })
+}
