@@ -91,7 +91,9 @@ impl Words {
                 words = words.and(Self::read(it)?);
                 Ok(())
             })?,
-            _ => drop(scanner.skip()?),
+            _ => {
+                scanner.skip()?;
+            }
         }
         Ok(words)
     }
@@ -200,7 +202,9 @@ fn error(scanner: &mut Scanner<'_>, data: &[u8]) -> Result<Option<ProviderError>
             status = status.or(found);
             Ok(())
         })?,
-        Kind::String => drop(scanner.skip()?),
+        Kind::String => {
+            scanner.skip()?;
+        }
         _ => return scanner.skip().map(|_| None),
     }
     Ok(Some(ProviderError { status: status.unwrap_or(UNKNOWN), cause: cause_of(data) }))

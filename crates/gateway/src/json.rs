@@ -86,8 +86,12 @@ impl<'a> Scanner<'a> {
         match kind {
             Kind::Object => self.object(|it, _| it.skip().map(drop))?,
             Kind::Array => self.array(|it| it.skip().map(drop))?,
-            Kind::String => drop(self.string()?),
-            Kind::Number => drop(self.number()?),
+            Kind::String => {
+                self.string()?;
+            }
+            Kind::Number => {
+                self.number()?;
+            }
             Kind::True => self.word(b"true")?,
             Kind::False => self.word(b"false")?,
             Kind::Null => self.word(b"null")?,
@@ -374,11 +378,12 @@ fn unescape(inner: &[u8]) -> String {
             b'u' => {
                 let mut unit = hex(at).unwrap_or(0xfffd);
                 at += 4;
-                if is_leading(unit) && inner.get(at..at + 2) == Some(br"\u") {
-                    if let Some(trailing) = hex(at + 2).filter(|it| is_trailing(*it)) {
-                        unit = 0x1_0000 + ((unit - 0xd800) << 10) + (trailing - 0xdc00);
-                        at += 6;
-                    }
+                if is_leading(unit)
+                    && inner.get(at..at + 2) == Some(br"\u")
+                    && let Some(trailing) = hex(at + 2).filter(|it| is_trailing(*it))
+                {
+                    unit = 0x1_0000 + ((unit - 0xd800) << 10) + (trailing - 0xdc00);
+                    at += 6;
                 }
                 char::from_u32(unit).unwrap_or('\u{fffd}')
             }

@@ -45,7 +45,7 @@ pub(super) fn event(lines: &Lines<'_>) -> Result<Event, Fault> {
         Some("content_block_delta") => (event.words, event.has_content) = (delta, true),
         Some("message_stop") => event.ends_well = true,
         Some("error") => {
-            event.error = event.error.or(Some(super::ProviderError { status: super::UNKNOWN, cause: None }))
+            event.error = event.error.or(Some(super::ProviderError { status: super::UNKNOWN, cause: None }));
         }
         _ => {}
     }
