@@ -1,8 +1,10 @@
 //! What one call needs of a scope: its estimate, whether it fits, and what it reserves.
 
-use domain::Limits;
-
-use crate::{Demand, Learned, Settlement, log::Sums};
+use crate::{
+    Demand, Learned, Settlement,
+    in_force::{InForce, NONE},
+    log::Sums,
+};
 
 /// A demand after the estimate: the numbers that the limits are checked against.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,20 +60,23 @@ impl Ask {
     }
 
     /// Whether a scope with these sums and limits takes the call.
-    pub(crate) fn fits(&self, sums: &Sums, limits: Limits) -> bool {
-        let requests = limits.rpm.is_none_or(|rpm| sums.r60 < rpm.get() && sums.r1 < rpm.per_second());
-        let tokens = limits.tpm.is_none_or(|tpm| {
-            !self.never_fits(tpm.get())
-                && sums.t60 + u128::from(self.needed(tpm.get())) <= u128::from(tpm.get())
-                && sums.t1 <= u128::from(self.second_allows(tpm.per_second()))
-        });
+    #[inline]
+    pub(crate) fn fits(&self, sums: &Sums, limits: &InForce) -> bool {
+        let requests = sums.r60 < limits.rpm && sums.r1 < limits.rps;
+        let tokens = limits.tpm == NONE
+            || !self.never_fits(limits.tpm)
+                && sums.t60 <= u128::from(limits.tpm - self.needed(limits.tpm))
+                && sums.t1 <= u128::from(self.second_allows(limits.tps));
         requests && tokens
     }
 
     /// What an admitted call holds in a scope: all it may use where that fits, else all the room that is left.
-    pub(crate) fn reserve(&self, sums: &Sums, limits: Limits) -> u64 {
-        let Some(tpm) = limits.tpm else { return self.whole() };
-        let room = u128::from(tpm.get()).saturating_sub(sums.t60);
+    #[inline]
+    pub(crate) fn reserve(&self, sums: &Sums, limits: &InForce) -> u64 {
+        if limits.tpm == NONE {
+            return self.whole();
+        }
+        let room = u128::from(limits.tpm).saturating_sub(sums.t60);
         self.whole().min(u64::try_from(room).unwrap_or(u64::MAX)).max(self.prompt)
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     WorkspaceSlot,
     ask::Ask,
     flush::Flush,
+    in_force::InForce,
     log::{Entry, Log, Sums},
     refusal, standing,
 };
@@ -80,18 +81,18 @@ impl Cell {
         ask: Ask,
     ) -> Decision<Charge> {
         let (now, log) = self.reach(now);
-        let in_force = [limits.account, limits.effective_workspace()];
+        let in_force = [limits.account, limits.effective_workspace()].map(InForce::from);
         let [account, workspace] = [log.sums(None), log.sums(Some(slot))];
-        let fits = ask.fits(account, in_force[0]) && ask.fits(workspace, in_force[1]);
-        if !fits || surging(account, in_force[0], surge) {
-            let denial = refusal::explain(log, now, slot, in_force, surge, ask);
-            let standing = standing::after(log, now, slot, in_force, Some(&denial));
+        let fits = ask.fits(account, &in_force[0]) && ask.fits(workspace, &in_force[1]);
+        if !fits || surge.refuses(in_force[0].rps, account.r1, account.r60) {
+            let denial = refusal::explain(log, now, slot, &in_force, surge, &ask);
+            let standing = standing::after(log, now, slot, &in_force, Some(&denial));
             return Decision::Denied(denial, standing);
         }
         let reserved =
-            Reserved { account: ask.reserve(account, in_force[0]), workspace: ask.reserve(workspace, in_force[1]) };
+            Reserved { account: ask.reserve(account, &in_force[0]), workspace: ask.reserve(workspace, &in_force[1]) };
         let sequence = log.push(Entry { at: now, tokens: reserved, slot, requests: 1 }, ask.prompt);
-        let standing = standing::after(log, now, slot, in_force, None);
+        let standing = standing::after(log, now, slot, &in_force, None);
         self.note(now, slot, 1, Reserved::default(), reserved);
         let charge = Charge { at: now, slot, reserved, ask, counted: 0, sequence, charged: reserved, debt: None };
         Decision::Admitted(charge, standing)
@@ -266,10 +267,6 @@ impl Cell {
     fn flushed_all(&self) -> bool {
         self.flush.as_ref().is_none_or(|it| it.is_empty())
     }
-}
-
-fn surging(account: &Sums, limits: Limits, surge: &Surge) -> bool {
-    limits.rpm.is_some_and(|rpm| surge.refuses(rpm, account.r1, account.r60))
 }
 
 fn shown(sums: &Sums) -> Use {

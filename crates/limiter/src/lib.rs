@@ -11,6 +11,7 @@ mod decision;
 mod demand;
 mod flush;
 mod handle;
+mod in_force;
 mod ledger;
 mod log;
 mod permit;

@@ -199,6 +199,7 @@ impl Log {
     }
 
     /// The instant at which `excess` (or all, if there is less) of what a scope is charged in a window has left it.
+    #[inline(always)]
     pub(crate) fn leaves(&mut self, of: Of, cause: Cause, window: Window, excess: u128) -> Micros {
         let first = match window {
             Window::Minute => self.oldest(of, cause),
@@ -211,6 +212,11 @@ impl Log {
         {
             return entry.at.plus(window.micros());
         }
+        self.leaves_with_others(of, cause, window, excess, first)
+    }
+
+    #[inline(never)]
+    fn leaves_with_others(&self, of: Of, cause: Cause, window: Window, excess: u128, first: usize) -> Micros {
         let mut left = 0;
         let mut last = Micros::default();
         for (at, charge) in self.charges(of, cause, window, first) {
@@ -244,6 +250,7 @@ impl Log {
     }
 
     /// What one entry charges a scope in a window that it is in.
+    #[inline(always)]
     fn charge(&self, index: usize, of: Of, cause: Cause, window: Window) -> u64 {
         let entry = &self.entries[index];
         match (cause, window, of) {
@@ -257,6 +264,7 @@ impl Log {
 
     /// Moves the scope's mark of its oldest charge in the log to where that lies now, and tells it. Each entry is passed
     /// once.
+    #[inline(always)]
     fn oldest(&mut self, of: Of, cause: Cause) -> usize {
         let place = of.map(|slot| self.place(slot));
         let sums = place.map_or(&self.account, |it| &self.workspaces[it].1);

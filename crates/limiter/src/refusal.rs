@@ -1,10 +1,11 @@
 //! Which limits a call would break, which of them is named, and the least instant at which all hold together.
 
-use domain::{Cause, Limits, Rpm, Scope, Window};
+use domain::{Cause, Scope, Window};
 
 use crate::{
     Denial, Micros, Surge, Violation, WorkspaceSlot,
     ask::Ask,
+    in_force::{InForce, NONE},
     log::{Log, MINUTE, Of, SECOND},
 };
 
@@ -13,52 +14,44 @@ pub(crate) fn explain(
     log: &mut Log,
     now: Micros,
     slot: WorkspaceSlot,
-    limits: [Limits; 2],
+    limits: &[InForce; 2],
     surge: &Surge,
-    ask: Ask,
+    ask: &Ask,
 ) -> Denial {
+    let rps = limits[0].rps;
     let mut found = Found { log, now, named: None, others: Vec::new() };
-    let scopes = [(Scope::Account, None, limits[0]), (Scope::Workspace, Some(slot), limits[1])];
-    for (scope, of, Limits { rpm, .. }) in scopes {
-        let Some(rpm) = rpm else { continue };
-        let (limit, rps) = (rpm.get(), rpm.per_second());
+    let scopes = [(Scope::Account, None, &limits[0]), (Scope::Workspace, Some(slot), &limits[1])];
+    for (scope, of, &InForce { rpm, rps, .. }) in scopes {
+        if rpm == NONE {
+            continue;
+        }
         let (r60, r1) = (found.log.sums(of).r60, found.log.sums(of).r1);
-        found.check(
-            &Sum { of, limit, used: r60.into(), needed: 1 },
-            limit.checked_sub(1),
-            (Cause::Requests, scope, Window::Minute),
-        );
-        found.check(
-            &Sum { of, limit: rps, used: r1.into(), needed: 1 },
-            Some(rps - 1),
-            (Cause::Requests, scope, Window::Second),
-        );
+        let minute = Sum { of, limit: rpm, used: r60.into(), needed: 1 };
+        found.check(&minute, rpm.checked_sub(1), (Cause::Requests, scope, Window::Minute));
+        let second = Sum { of, limit: rps, used: r1.into(), needed: 1 };
+        found.check(&second, Some(rps - 1), (Cause::Requests, scope, Window::Second));
     }
-    for (scope, of, Limits { tpm, .. }) in scopes {
-        let Some(tpm) = tpm else { continue };
-        let (limit, tps, needed) = (tpm.get(), tpm.per_second(), ask.needed(tpm.get()));
+    for (scope, of, &InForce { tpm, tps, .. }) in scopes {
+        if tpm == NONE {
+            continue;
+        }
         let (t60, t1) = (found.log.sums(of).t60, found.log.sums(of).t1);
-        let allowed = if ask.never_fits(limit) { None } else { Some(limit - needed) };
-        found.check(&Sum { of, limit, used: t60, needed }, allowed, (Cause::Tokens, scope, Window::Minute));
-        let allowed = Some(ask.second_allows(tps));
-        found.check(
-            &Sum { of, limit: tps, used: t1, needed: ask.prompt },
-            allowed,
-            (Cause::Tokens, scope, Window::Second),
-        );
+        let minute = Sum { of, limit: tpm, used: t60, needed: ask.needed(tpm) };
+        let allowed = if ask.never_fits(tpm) { None } else { Some(tpm - minute.needed) };
+        found.check(&minute, allowed, (Cause::Tokens, scope, Window::Minute));
+        let second = Sum { of, limit: tps, used: t1, needed: ask.prompt };
+        found.check(&second, Some(ask.second_allows(tps)), (Cause::Tokens, scope, Window::Second));
     }
-    if let Some(violation) = limits[0].rpm.and_then(|rpm| surge_violation(found.log, now, rpm, surge)) {
+    if let Some(violation) = surge_violation(found.log, now, rps, surge) {
         found.add(violation);
     }
 
     let Found { named, mut others, .. } = found;
     let named = named.expect("a refused call violates a limit");
     others.sort_by_key(|it| (it.cause, it.scope, it.window));
-    let retry_after_us = named.retry_after_us.map(|us| match limits[0].rpm {
-        // All but the surge's threshold can only get better while nothing happens, so from here on they hold.
-        Some(rpm) => surge_holds(log, rpm, surge, now.plus(us)).since(now),
-        None => us,
-    });
+    // All but the surge's threshold can only get better while nothing happens, so from the longest wait on they hold.
+    let together = |us| surge_holds(log, rps, surge, now.plus(us)).since(now);
+    let retry_after_us = named.retry_after_us.map(together);
     Denial { named, others, retry_after_us }
 }
 
@@ -106,16 +99,16 @@ impl Found<'_> {
     }
 }
 
-fn surge_violation(log: &Log, now: Micros, rpm: Rpm, surge: &Surge) -> Option<Violation> {
+fn surge_violation(log: &Log, now: Micros, rps: u64, surge: &Surge) -> Option<Violation> {
     let sums = log.sums(None);
-    surge.refuses(rpm, sums.r1, sums.r60).then(|| Violation {
+    surge.refuses(rps, sums.r1, sums.r60).then(|| Violation {
         cause: Cause::Surge,
         scope: Scope::Account,
         window: Window::Second,
-        limit: surge.threshold(rpm, sums.r60 - sums.r1),
+        limit: surge.threshold(rps, sums.r60 - sums.r1),
         used: sums.r1,
         needed: 1,
-        retry_after_us: Some(surge_holds(log, rpm, surge, now).since(now)),
+        retry_after_us: Some(surge_holds(log, rps, surge, now).since(now)),
     })
 }
 
@@ -123,10 +116,10 @@ fn surge_violation(log: &Log, now: Micros, rpm: Rpm, surge: &Surge) -> Option<Vi
 ///
 /// The threshold falls when requests leave the minute, so what holds now may not hold later. It can begin to hold only
 /// where a request leaves the second: these instants are tried one after the other.
-fn surge_holds(log: &Log, rpm: Rpm, surge: &Surge, from: Micros) -> Micros {
+fn surge_holds(log: &Log, rps: u64, surge: &Surge, from: Micros) -> Micros {
     let sums = log.sums(None);
     let (mut r1, mut r60) = (sums.r1, sums.r60);
-    if r1 < surge.base(rpm) || log.second_is_over(from) {
+    if r1 < surge.base(rps) || log.second_is_over(from) {
         return from;
     }
     let mut second = log.all_charges(None, Cause::Requests, Window::Second).peekable();
@@ -140,7 +133,7 @@ fn surge_holds(log: &Log, rpm: Rpm, surge: &Surge, from: Micros) -> Micros {
             r60 -= requests;
         }
         match second.peek() {
-            Some(charged) if surge.refuses(rpm, r1, r60) => at = charged.0.plus(SECOND),
+            Some(charged) if surge.refuses(rps, r1, r60) => at = charged.0.plus(SECOND),
             _ => return at,
         }
     }

@@ -1,6 +1,6 @@
 //! The threshold that keeps a caller from rising too quickly. Knows two counts and a limit, nothing else.
 
-use domain::Rpm;
+use crate::in_force::NONE;
 
 /// The three numbers of surge protection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,23 +20,24 @@ impl Default for Surge {
 }
 
 impl Surge {
-    /// What a second may hold whatever the preceding minute was; at least 1.
-    pub(crate) fn base(&self, rpm: Rpm) -> u64 {
-        self.least.max(rpm.per_second().saturating_mul(self.share_percent).div_ceil(100)).max(1)
+    /// What a second of `rps` may hold whatever the preceding minute was; at least 1.
+    pub(crate) fn base(&self, rps: u64) -> u64 {
+        self.least.max(rps.saturating_mul(self.share_percent).div_ceil(100)).max(1)
     }
 
     /// What a second may hold after `before` requests in the 59 seconds ahead of it; at least 1.
-    pub(crate) fn threshold(&self, rpm: Rpm, before: u64) -> u64 {
-        self.base(rpm).max(before.saturating_mul(self.growth_percent) / 5900)
+    pub(crate) fn threshold(&self, rps: u64, before: u64) -> u64 {
+        self.base(rps).max(before.saturating_mul(self.growth_percent) / 5900)
     }
 
     /// Whether one more request is a surge. Looked at only where the threshold lies below the second's own limit, which
     /// says it otherwise.
-    pub(crate) fn refuses(&self, rpm: Rpm, r1: u64, r60: u64) -> bool {
-        if r1 < self.least {
+    #[inline]
+    pub(crate) fn refuses(&self, rps: u64, r1: u64, r60: u64) -> bool {
+        if r1 < self.least || rps == NONE {
             return false;
         }
-        let threshold = self.threshold(rpm, r60 - r1);
-        threshold < rpm.per_second() && r1 >= threshold
+        let threshold = self.threshold(rps, r60 - r1);
+        threshold < rps && r1 >= threshold
     }
 }
