@@ -16,6 +16,7 @@ pub struct FieldError {
 
 impl FieldError {
     /// A message at a field.
+    #[expect(clippy::needless_pass_by_value, reason = "errors and literals are handed in alike")]
     pub fn new(field: impl Into<String>, message: impl ToString) -> Self {
         Self { field: field.into(), message: message.to_string() }
     }

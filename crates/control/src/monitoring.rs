@@ -6,7 +6,7 @@ use domain::{Action, TimeRange};
 use store::{
     Conn,
     call_log::{CallQuery, CallRow},
-    rollup::{Figures, HistogramPoint, Lane, Point, SeriesKey, Sum},
+    rollup::{Figures, HistogramPoint, Lane, Level, Point, SeriesKey, Sum},
     workspace::WorkspaceRow,
 };
 
@@ -29,7 +29,7 @@ pub struct Query {
 /// What the page shows, charts apart.
 #[derive(Clone, Debug)]
 pub struct Monitoring {
-    /// The range that the figures are of.
+    /// The range that the figures are of: the one asked for, unless it reaches beyond what is kept (see [`Kept`]).
     pub range: TimeRange,
     /// The tiles.
     pub summary: Summary,
@@ -39,6 +39,37 @@ pub struct Monitoring {
     pub rows: Vec<Row>,
     /// Calls stopped before the limiter: they are in no row.
     pub stopped: i64,
+}
+
+/// For how many days roll-ups are kept; days are kept for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Minutes.
+    pub minutes_days: i64,
+    /// Hours.
+    pub hours_days: i64,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self { minutes_days: 35, hours_days: 400 }
+    }
+}
+
+impl Kept {
+    /// The part of `range` that can be told exactly: an end in a time of which minutes, or hours, are gone moves inwards
+    /// to a full hour, or day. `None` if nothing is left.
+    pub fn cut(self, range: TimeRange, now_ms: i64) -> Option<TimeRange> {
+        let unit = |at_ms: i64| match now_ms.saturating_sub(at_ms) {
+            age if age > self.hours_days * Level::Day.ms() => Level::Day,
+            age if age > self.minutes_days * Level::Day.ms() => Level::Hour,
+            _ => Level::Minute,
+        };
+        let from_unit = unit(range.from_ms);
+        let from_ms = from_unit.floor(range.from_ms + from_unit.ms() - 1);
+        let to_ms = unit(range.to_ms).floor(range.to_ms);
+        (from_ms < to_ms).then_some(TimeRange { from_ms, to_ms })
+    }
 }
 
 /// One row of the table.
@@ -98,9 +129,13 @@ pub async fn show(control: &Control, actor: &Actor, query: &Query) -> Result<Mon
     let mut conn = control.store().read().await?;
     let workspaces = conn.workspaces(actor.account()).await?;
     let workspace = filter(actor, &workspaces, &query.workspace)?;
-    let sums = sums(&mut conn, actor, &workspace, &query.model, query.range, now_ms).await?;
-    let before = self::sums(&mut conn, actor, &workspace, &query.model, query.range.previous(), now_ms).await?;
-    let stopped = conn.sums(actor.account(), Lane::Stopped, &workspace, "", query.range, now_ms).await?;
+    let range = Kept::default().cut(query.range, now_ms).unwrap_or(query.range);
+    let sums = sums(&mut conn, actor, &workspace, &query.model, range, now_ms).await?;
+    let before = match Kept::default().cut(range.previous(), now_ms) {
+        Some(previous) => self::sums(&mut conn, actor, &workspace, &query.model, previous, now_ms).await?,
+        None => Vec::new(),
+    };
+    let stopped = conn.sums(actor.account(), Lane::Stopped, &workspace, "", range, now_ms).await?;
     let rows: Vec<Row> = sums
         .into_iter()
         .map(|sum| {
@@ -111,7 +146,7 @@ pub async fn show(control: &Control, actor: &Actor, query: &Query) -> Result<Mon
                 workspace: found.map_or_else(|| sum.workspace_id.clone(), |it| it.name.clone()),
                 workspace_in_commands: found
                     .map_or_else(|| sum.workspace_id.clone(), |it| it.command_name().to_owned()),
-                figures: figures::row(&sum.figures, sum.first_at_ms, query.range, now_ms),
+                figures: figures::row(&sum.figures, sum.first_at_ms, range, now_ms),
                 sum,
             }
         })
@@ -119,7 +154,7 @@ pub async fn show(control: &Control, actor: &Actor, query: &Query) -> Result<Mon
     let mut rows = rows;
     rows.sort_by(|a, b| (&a.model, &a.workspace).cmp(&(&b.model, &b.workspace)));
     Ok(Monitoring {
-        range: query.range,
+        range,
         summary: summary(rows.iter().map(|it| &it.sum)),
         previous: summary(before.iter()),
         rows,
@@ -229,4 +264,25 @@ pub async fn refusals(
         limit: limit.clamp(1, 500),
     };
     Ok(conn.calls(actor.account(), asked).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: i64 = 3_600_000;
+    const DAY: i64 = 24 * HOUR;
+
+    #[test]
+    fn a_range_is_cut_to_what_is_kept() {
+        let now = 1_000 * DAY + 90 * 60_000;
+        let cut = |from_ms: i64, to_ms: i64| Kept::default().cut(TimeRange { from_ms, to_ms }, now);
+        let minute = now - 30 * DAY;
+        assert_eq!(cut(minute, now), Some(TimeRange { from_ms: minute, to_ms: now }));
+        let old = 1_000 * DAY - 60 * DAY + 60_000;
+        assert_eq!(cut(old, minute).map(|it| it.from_ms - old), Some(HOUR - 60_000));
+        let older = 1_000 * DAY - 500 * DAY + 60_000;
+        assert_eq!(cut(older, old).map(|it| (it.from_ms % DAY, it.to_ms % HOUR)), Some((0, 0)));
+        assert_eq!(cut(older, older + 60_000), None);
+    }
 }

@@ -34,8 +34,8 @@ fn digest(id: Id) -> [u8; 32] {
     Sha256::digest(id.0.to_le_bytes()).into()
 }
 
-fn backend(error: store::StoreError) -> session_store::Error {
-    tracing::error!(error = &error as &dyn std::error::Error, "a session could not be read or written");
+fn backend(error: &store::StoreError) -> session_store::Error {
+    tracing::error!(error = error as &dyn std::error::Error, "a session could not be read or written");
     session_store::Error::Backend(error.to_string())
 }
 
@@ -52,9 +52,9 @@ impl SessionStore for Sessions {
     async fn create(&self, record: &mut Record) -> session_store::Result<()> {
         loop {
             let (member, row) = row(record)?;
-            let mut tx = self.store().begin().await.map_err(backend)?;
-            if tx.insert_session(&digest(record.id), member.as_deref(), &row).await.map_err(backend)? {
-                return tx.commit().await.map_err(backend);
+            let mut tx = self.store().begin().await.map_err(|it| backend(&it))?;
+            if tx.insert_session(&digest(record.id), member.as_deref(), &row).await.map_err(|it| backend(&it))? {
+                return tx.commit().await.map_err(|it| backend(&it));
             }
             record.id = Id::default();
         }
@@ -62,14 +62,14 @@ impl SessionStore for Sessions {
 
     async fn save(&self, record: &Record) -> session_store::Result<()> {
         let (member, row) = row(record)?;
-        let mut tx = self.store().begin().await.map_err(backend)?;
-        tx.save_session(&digest(record.id), member.as_deref(), &row).await.map_err(backend)?;
-        tx.commit().await.map_err(backend)
+        let mut tx = self.store().begin().await.map_err(|it| backend(&it))?;
+        tx.update_session(&digest(record.id), member.as_deref(), &row).await.map_err(|it| backend(&it))?;
+        tx.commit().await.map_err(|it| backend(&it))
     }
 
     async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
-        let mut conn = self.store().read().await.map_err(backend)?;
-        let Some(row) = conn.session(&digest(*id), self.0.now_ms()).await.map_err(backend)? else {
+        let mut conn = self.store().read().await.map_err(|it| backend(&it))?;
+        let Some(row) = conn.session(&digest(*id), self.0.now_ms()).await.map_err(|it| backend(&it))? else {
             return Ok(None);
         };
         let data =
@@ -80,17 +80,17 @@ impl SessionStore for Sessions {
     }
 
     async fn delete(&self, id: &Id) -> session_store::Result<()> {
-        let mut tx = self.store().begin().await.map_err(backend)?;
-        tx.delete_session(&digest(*id)).await.map_err(backend)?;
-        tx.commit().await.map_err(backend)
+        let mut tx = self.store().begin().await.map_err(|it| backend(&it))?;
+        tx.delete_session(&digest(*id)).await.map_err(|it| backend(&it))?;
+        tx.commit().await.map_err(|it| backend(&it))
     }
 }
 
 #[async_trait]
 impl ExpiredDeletion for Sessions {
     async fn delete_expired(&self) -> session_store::Result<()> {
-        let mut tx = self.store().begin().await.map_err(backend)?;
-        tx.delete_expired_sessions(self.0.now_ms()).await.map_err(backend)?;
-        tx.commit().await.map_err(backend)
+        let mut tx = self.store().begin().await.map_err(|it| backend(&it))?;
+        tx.delete_expired_sessions(self.0.now_ms()).await.map_err(|it| backend(&it))?;
+        tx.commit().await.map_err(|it| backend(&it))
     }
 }

@@ -47,9 +47,10 @@ pub async fn change_password(
 ) -> Result<()> {
     let id = actor.standing.member.as_str();
     let row = control.store().read().await?.member(id).await?.ok_or(ControlError::NotFound("the member"))?;
-    control.0.attempts.allow(&row.email, origin)?;
+    let email = row.email.to_lowercase();
+    control.0.attempts.allow(&email, origin)?;
     if !control.0.passwords.verify(current, row.password_hash).await {
-        control.0.attempts.failed(&row.email, origin);
+        control.0.attempts.failed(&email, origin);
         return Err(ControlError::field("current", "this is not your password"));
     }
     let mut check = Check::default();

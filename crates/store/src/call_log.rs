@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sqlx::FromRow;
 
-use crate::{Conn, Result, Store, Tx};
+use crate::{Conn, Result, Store, Tx, connect::Engine};
 
 /// Days that tables exist for; a day's rows are in table `day mod 16`.
 pub const SLOTS: i64 = 16;
@@ -15,7 +15,7 @@ pub const MAX_DAYS: i64 = SLOTS - 2;
 const DAY_MS: i64 = 86_400_000;
 
 macro_rules! slots {
-    ($($suffix:literal $insert:ident $recent:ident $notable:ident $empty:ident;)*) => {
+    ($($suffix:literal $insert:ident $recent:ident $notable:ident;)*) => {
         statements! {
             $(
                 $insert = concat!("insert into call_log_", $suffix, " (account_id, at_ms, id, workspace_id, key_id,
@@ -40,8 +40,6 @@ macro_rules! slots {
                         and ($5 = '' or workspace_id = $5) and ($6 = '' or model_code = $6)
                     order by at_ms desc, id desc
                     limit $7");
-                // Without a condition SQLite drops the table's pages instead of visiting rows.
-                $empty = concat!("delete from call_log_", $suffix);
             )*
             SLOTS_IN_USE = "select slot, day from call_log_slot order by day desc";
             TAKE_SLOT = "insert into call_log_slot (slot, day)
@@ -52,27 +50,29 @@ macro_rules! slots {
         const INSERT: [&str; 16] = [$($insert),*];
         const RECENT: [&str; 16] = [$($recent),*];
         const NOTABLE: [&str; 16] = [$($notable),*];
-        const EMPTY: [&str; 16] = [$($empty),*];
+        // Without a condition SQLite drops the table's pages; PostgreSQL would visit every row, and truncates instead.
+        const EMPTY_SQLITE: [&str; 16] = [$(concat!("delete from call_log_", $suffix)),*];
+        const EMPTY_POSTGRES: [&str; 16] = [$(concat!("truncate table call_log_", $suffix)),*];
     };
 }
 
 slots! {
-    "00" INSERT_00 RECENT_00 NOTABLE_00 EMPTY_00;
-    "01" INSERT_01 RECENT_01 NOTABLE_01 EMPTY_01;
-    "02" INSERT_02 RECENT_02 NOTABLE_02 EMPTY_02;
-    "03" INSERT_03 RECENT_03 NOTABLE_03 EMPTY_03;
-    "04" INSERT_04 RECENT_04 NOTABLE_04 EMPTY_04;
-    "05" INSERT_05 RECENT_05 NOTABLE_05 EMPTY_05;
-    "06" INSERT_06 RECENT_06 NOTABLE_06 EMPTY_06;
-    "07" INSERT_07 RECENT_07 NOTABLE_07 EMPTY_07;
-    "08" INSERT_08 RECENT_08 NOTABLE_08 EMPTY_08;
-    "09" INSERT_09 RECENT_09 NOTABLE_09 EMPTY_09;
-    "10" INSERT_10 RECENT_10 NOTABLE_10 EMPTY_10;
-    "11" INSERT_11 RECENT_11 NOTABLE_11 EMPTY_11;
-    "12" INSERT_12 RECENT_12 NOTABLE_12 EMPTY_12;
-    "13" INSERT_13 RECENT_13 NOTABLE_13 EMPTY_13;
-    "14" INSERT_14 RECENT_14 NOTABLE_14 EMPTY_14;
-    "15" INSERT_15 RECENT_15 NOTABLE_15 EMPTY_15;
+    "00" INSERT_00 RECENT_00 NOTABLE_00;
+    "01" INSERT_01 RECENT_01 NOTABLE_01;
+    "02" INSERT_02 RECENT_02 NOTABLE_02;
+    "03" INSERT_03 RECENT_03 NOTABLE_03;
+    "04" INSERT_04 RECENT_04 NOTABLE_04;
+    "05" INSERT_05 RECENT_05 NOTABLE_05;
+    "06" INSERT_06 RECENT_06 NOTABLE_06;
+    "07" INSERT_07 RECENT_07 NOTABLE_07;
+    "08" INSERT_08 RECENT_08 NOTABLE_08;
+    "09" INSERT_09 RECENT_09 NOTABLE_09;
+    "10" INSERT_10 RECENT_10 NOTABLE_10;
+    "11" INSERT_11 RECENT_11 NOTABLE_11;
+    "12" INSERT_12 RECENT_12 NOTABLE_12;
+    "13" INSERT_13 RECENT_13 NOTABLE_13;
+    "14" INSERT_14 RECENT_14 NOTABLE_14;
+    "15" INSERT_15 RECENT_15 NOTABLE_15;
 }
 
 /// One call.
@@ -228,6 +228,14 @@ impl Tx {
         Ok(())
     }
 
+    async fn empty(&mut self, slot: usize) -> Result<()> {
+        match self.engine() {
+            Engine::Sqlite(it) => drop(sqlx::query(EMPTY_SQLITE[slot]).execute(it).await?),
+            Engine::Postgres(it) => drop(sqlx::query(EMPTY_POSTGRES[slot]).execute(it).await?),
+        }
+        Ok(())
+    }
+
     /// Makes sure that the day's table holds this day's rows; `false` for a day so old that its table has another's.
     async fn take_slot(&mut self, day: i64) -> Result<bool> {
         let slot = day.rem_euclid(SLOTS);
@@ -236,7 +244,7 @@ impl Tx {
             Some(held) if held == day => return Ok(true),
             Some(held) if held > day => return Ok(false),
             Some(_) => {
-                run!(self, EMPTY[slot_of(slot)])?;
+                self.empty(slot_of(slot)).await?;
             }
             None => {}
         }
@@ -254,7 +262,7 @@ impl Store {
         let mut tx = self.begin().await?;
         for (slot, day) in all!(tx, (i64, i64), SLOTS_IN_USE)? {
             if (day + 1) * DAY_MS <= before_ms {
-                run!(tx, EMPTY[slot_of(slot)])?;
+                tx.empty(slot_of(slot)).await?;
                 run!(tx, FREE_SLOT, slot)?;
             }
         }

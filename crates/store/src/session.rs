@@ -9,10 +9,7 @@ statements! {
     INSERT_SESSION = "insert into session (digest, member_id, expires_at, content)
         values ($1, $2, $3, $4)
         on conflict (digest) do nothing";
-    SAVE_SESSION = "insert into session (digest, member_id, expires_at, content)
-        values ($1, $2, $3, $4)
-        on conflict (digest) do update
-        set member_id = excluded.member_id, expires_at = excluded.expires_at, content = excluded.content";
+    UPDATE_SESSION = "update session set member_id = $1, expires_at = $2, content = $3 where digest = $4";
     DELETE_SESSION = "delete from session where digest = $1";
     DELETE_SESSIONS_OF = "delete from session where member_id = $1";
     DELETE_EXPIRED = "delete from session where expires_at <= $1";
@@ -46,12 +43,12 @@ impl Tx {
         Ok(run!(self, INSERT_SESSION, digest, member, row.expires_at, &row.content)? > 0)
     }
 
-    /// Makes or replaces a session.
+    /// Changes a session; 0 if it was ended meanwhile: a request that was still running must not bring it back.
     ///
     /// # Errors
     /// When the database cannot.
-    pub async fn save_session(&mut self, digest: &[u8], member: Option<&str>, row: &SessionRow) -> Result<u64> {
-        run!(self, SAVE_SESSION, digest, member, row.expires_at, &row.content)
+    pub async fn update_session(&mut self, digest: &[u8], member: Option<&str>, row: &SessionRow) -> Result<u64> {
+        run!(self, UPDATE_SESSION, member, row.expires_at, &row.content, digest)
     }
 
     /// Ends a session.

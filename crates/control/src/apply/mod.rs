@@ -83,6 +83,7 @@ impl<'a> Problems<'a> {
         Self { source, found: Vec::new() }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "errors and literals are handed in alike")]
     pub(crate) fn at(&mut self, offset: usize, message: impl ToString) {
         let offset = offset.min(self.source.text.len());
         let before = self.source.text.get(..offset).unwrap_or(self.source.text);

@@ -271,8 +271,11 @@ async fn members_and_sessions(store: &Store) {
     let row = SessionRow { expires_at: 50, content: "{}".to_owned() };
     assert!(tx.insert_session(&[1; 32], Some("a-m1"), &row).await.unwrap());
     assert!(!tx.insert_session(&[1; 32], None, &row).await.unwrap());
-    tx.save_session(&[2; 32], Some("a-m2"), &row).await.unwrap();
-    tx.save_session(&[3; 32], None, &SessionRow { expires_at: 10, content: "{}".to_owned() }).await.unwrap();
+    assert_eq!(tx.update_session(&[2; 32], Some("a-m2"), &row).await.unwrap(), 0, "an ended session stays ended");
+    assert!(tx.insert_session(&[2; 32], None, &row).await.unwrap());
+    assert_eq!(tx.update_session(&[2; 32], Some("a-m2"), &row).await.unwrap(), 1);
+    let over = SessionRow { expires_at: 10, content: "{}".to_owned() };
+    assert!(tx.insert_session(&[3; 32], None, &over).await.unwrap());
     assert_eq!(tx.delete_expired_sessions(10).await.unwrap(), 1);
     assert_eq!(tx.delete_member("a", "a-m2").await.unwrap(), 1);
     tx.commit().await.unwrap();

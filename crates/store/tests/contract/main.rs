@@ -26,3 +26,26 @@ async fn both_engines_keep_the_contract() {
         usage::check(&store).await;
     }
 }
+
+#[tokio::test]
+async fn what_cannot_be_opened_says_what_and_where_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path().display();
+    std::fs::write(folder.path().join("file"), "this is no database, however long it is ".repeat(200)).unwrap();
+    for (url, told) in [
+        ("mysql://host/db".to_owned(), "mysql://host/db is no database address".to_owned()),
+        (format!("sqlite://{here}/file/x.db"), format!("sqlite://{here}/file/x.db: folder {here}/file cannot be made")),
+        (format!("sqlite://{here}/file"), format!("sqlite://{here}/file: ")),
+        (format!("sqlite://{here}"), format!("sqlite://{here}: ")),
+        (
+            "postgres://me:secret@127.0.0.1:1/db".to_owned(),
+            "cannot open the database postgres://me@127.0.0.1:1/db: ".to_owned(),
+        ),
+    ] {
+        let message = match store::Store::open(&url).await {
+            Ok(store) => store.migrate().await.expect_err(&url).to_string(),
+            Err(error) => error.to_string(),
+        };
+        assert!(message.contains(&told) && !message.contains('\n') && !message.contains("secret"), "{message}");
+    }
+}

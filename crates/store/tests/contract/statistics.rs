@@ -51,7 +51,8 @@ async fn sums_are_exact_for_any_range_of_minutes(store: &Store) {
     for _ in 0..6 {
         let mut batch = Batch::default();
         for _ in 0..40 {
-            let (workspace, model) = (["w1", "w2"][next(2) as usize], ["m1", "m2", "m3"][next(3) as usize]);
+            let (workspace, model) =
+                (if next(2) == 0 { "w1" } else { "w2" }, ["m1", "m2", "m3"][usize::try_from(next(3)).unwrap()]);
             batch.deltas.push(delta(workspace, model, START + next(4 * DAY), 1 + next(5)));
         }
         store.record(&batch).await.unwrap();
@@ -72,7 +73,8 @@ async fn sums_are_exact_for_any_range_of_minutes(store: &Store) {
                     .collect();
                 let sum = sums.iter().find(|it| it.workspace_id == workspace && it.model_code == model);
                 assert_eq!(sum.map_or(0, |it| it.figures.calls), mine.iter().map(|it| it.figures.calls).sum::<i64>());
-                assert_eq!(sum.map(|it| it.figures.latency_count).unwrap_or_default() as usize, mine.len());
+                let counted = sum.map_or(0, |it| it.figures.latency_count);
+                assert_eq!(counted, i64::try_from(mine.len()).unwrap());
                 // Minutes at the edges and whole hours between: the first call is found in whichever row holds it.
                 assert_eq!(sum.map(|it| it.first_at_ms), mine.iter().map(|it| it.first_at_ms).min());
             }
