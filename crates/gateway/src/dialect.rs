@@ -85,7 +85,7 @@ impl Words {
                 Ok(())
             })?,
             Kind::Object => scanner.object(|it, key| {
-                if is_no_text(&it.read(key)) {
+                if is_no_text(&it.name(key)) {
                     return it.skip().map(drop);
                 }
                 words = words.and(Self::read(it)?);
@@ -124,7 +124,7 @@ pub(crate) fn words_of_body(body: &[u8]) -> Words {
         let mut words = Words::default();
         let mut scanner = Scanner::over(body)?;
         scanner.object(|it, key| {
-            if matches!(&*it.read(key), "choices" | "output" | "content") {
+            if matches!(&*it.name(key), b"choices" | b"output" | b"content") {
                 words = words.and(Words::read(it)?);
                 Ok(())
             } else {
@@ -188,8 +188,7 @@ fn error(scanner: &mut Scanner<'_>, data: &[u8]) -> Result<Option<ProviderError>
     let mut status = None;
     match scanner.peek()? {
         Kind::Object => scanner.object(|it, key| {
-            let name = it.read(key);
-            if !matches!(&*name, "code" | "type" | "status") {
+            if !matches!(&*it.name(key), b"code" | b"type" | b"status") {
                 return it.skip().map(drop);
             }
             let found = match it.peek()? {

@@ -48,6 +48,11 @@ pub(crate) enum Kind {
 type Result<T> = std::result::Result<T, Fault>;
 
 impl<'a> Scanner<'a> {
+    /// At offset `at` of a text that is known to be UTF-8 from there on, or whose strings nobody reads.
+    pub(crate) fn within(text: &'a [u8], at: usize) -> Self {
+        Self { text, at, depth: 0 }
+    }
+
     /// At the first value of `text`.
     ///
     /// # Errors
@@ -107,8 +112,7 @@ impl<'a> Scanner<'a> {
             loop {
                 self.skip_space();
                 let key = self.string()?;
-                self.skip_space();
-                self.expect(b':')?;
+                self.colon()?;
                 each(self, &key)?;
                 self.skip_space();
                 match self.text.get(self.at) {
@@ -197,6 +201,12 @@ impl<'a> Scanner<'a> {
         Ok(start..self.at)
     }
 
+    /// Passes the colon after a key.
+    pub(crate) fn colon(&mut self) -> Result<()> {
+        self.skip_space();
+        self.expect(b':')
+    }
+
     /// Nothing but white space may follow.
     pub(crate) fn end(&mut self) -> Result<()> {
         self.skip_space();
@@ -210,12 +220,20 @@ impl<'a> Scanner<'a> {
 
     /// The string as it reads, unescaped where it must be. A lone surrogate reads as U+FFFD.
     pub(crate) fn read(&self, text: &Text) -> Cow<'a, str> {
-        let inner = &self.text[text.inner.clone()];
-        if text.escaped {
-            Cow::Owned(unescape(inner))
-        } else {
-            Cow::Borrowed(std::str::from_utf8(inner).expect("the whole text was found to be UTF-8"))
+        match self.name(text) {
+            Cow::Borrowed(bytes) => {
+                Cow::Borrowed(std::str::from_utf8(bytes).expect("the whole text was found to be UTF-8"))
+            }
+            Cow::Owned(bytes) => {
+                Cow::Owned(String::from_utf8(bytes).expect("UTF-8 with characters put in between is UTF-8"))
+            }
         }
+    }
+
+    /// The bytes of the string as it reads: what keys are compared by.
+    pub(crate) fn name(&self, text: &Text) -> Cow<'a, [u8]> {
+        let inner = &self.text[text.inner.clone()];
+        if text.escaped { Cow::Owned(unescape(inner)) } else { Cow::Borrowed(inner) }
     }
 
     fn fault<T>(&self) -> Result<T> {
@@ -354,7 +372,7 @@ const fn is_trailing(unit: u32) -> bool {
 }
 
 /// Unescapes the inside of a string that a scanner has passed.
-fn unescape(inner: &[u8]) -> String {
+fn unescape(inner: &[u8]) -> Vec<u8> {
     let mut units: Vec<u8> = Vec::with_capacity(inner.len());
     let mut at = 0;
     let hex = |at: usize| -> Option<u32> {
@@ -391,7 +409,7 @@ fn unescape(inner: &[u8]) -> String {
         };
         units.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
     }
-    String::from_utf8(units).expect("UTF-8 with characters put in between is UTF-8")
+    units
 }
 
 #[cfg(test)]

@@ -133,37 +133,56 @@ const SINGLE: [&str; 12] = [
     "system",
 ];
 
+/// Where a key stands in [`SINGLE`]. A match, for the compiler tells keys apart by their length first.
+fn single(key: &[u8]) -> Option<usize> {
+    Some(match key {
+        b"model" => 0,
+        b"stream" => 1,
+        b"stream_options" => 2,
+        b"max_tokens" => 3,
+        b"max_completion_tokens" => 4,
+        b"max_output_tokens" => 5,
+        b"n" => 6,
+        b"messages" => 7,
+        b"prompt" => 8,
+        b"input" => 9,
+        b"parameters" => 10,
+        b"system" => 11,
+        _ => return None,
+    })
+}
+
 /// Keys whose values are no text: media in every form it is given in, and tags rather than words.
-pub(crate) fn is_no_text(key: &str) -> bool {
+pub(crate) fn is_no_text(key: &[u8]) -> bool {
     matches!(
         key,
-        "audio"
-            | "audio_url"
-            | "cache_control"
-            | "call_id"
-            | "data"
-            | "detail"
-            | "encrypted_content"
-            | "file"
-            | "file_data"
-            | "file_id"
-            | "file_url"
-            | "filename"
-            | "format"
-            | "id"
-            | "image"
-            | "image_url"
-            | "images"
-            | "input_audio"
-            | "media_type"
-            | "role"
-            | "signature"
-            | "tool_call_id"
-            | "tool_use_id"
-            | "type"
-            | "url"
-            | "video"
-            | "video_url"
+        b"audio"
+            | b"audio_url"
+            | b"cache_control"
+            | b"call_id"
+            | b"data"
+            | b"detail"
+            | b"encrypted_content"
+            | b"file"
+            | b"file_data"
+            | b"file_id"
+            | b"file_url"
+            | b"filename"
+            | b"format"
+            | b"id"
+            | b"image"
+            | b"image_url"
+            | b"images"
+            | b"input_audio"
+            | b"media_type"
+            | b"role"
+            | b"signature"
+            | b"tool_call_id"
+            | b"tool_use_id"
+            | b"type"
+            | b"url"
+            | b"video"
+            | b"video_url"
     )
 }
 
@@ -179,27 +198,27 @@ type Scan = Result<(), Fault>;
 
 impl<'a> Reader<'a> {
     fn top(&mut self, scanner: &mut Scanner<'a>, key: &Text) -> Scan {
-        let name = scanner.read(key);
+        let name = scanner.name(key);
         self.once(&name, 0);
         match (&*name, self.shape) {
-            ("model", _) => self.model(scanner),
-            ("stream", Shape::Chat | Shape::Responses | Shape::Messages) => {
+            (b"model", _) => self.model(scanner),
+            (b"stream", Shape::Chat | Shape::Responses | Shape::Messages) => {
                 self.fields.stream = scanner.peek()? == Kind::True;
                 scanner.skip().map(drop)
             }
-            ("stream_options", Shape::Chat) => self.stream_options(scanner),
-            ("max_tokens", Shape::Chat | Shape::Messages) => self.maximum(scanner, "max_tokens"),
-            ("max_completion_tokens", Shape::Chat) => self.maximum(scanner, "max_completion_tokens"),
-            ("max_output_tokens", Shape::Responses) => self.maximum(scanner, "max_output_tokens"),
-            ("n", Shape::Chat) => self.times(scanner),
-            ("messages", Shape::Chat | Shape::Messages) | ("system", Shape::Messages) => self.text(scanner),
-            ("instructions", Shape::Responses) => self.text(scanner),
-            ("prompt", Shape::Chat) | ("input", Shape::Embeddings | Shape::Responses) => self.text_or_ids(scanner),
-            ("tools", Shape::Chat | Shape::Responses | Shape::Messages) | ("functions", Shape::Chat) => {
+            (b"stream_options", Shape::Chat) => self.stream_options(scanner),
+            (b"max_tokens", Shape::Chat | Shape::Messages) => self.maximum(scanner, "max_tokens"),
+            (b"max_completion_tokens", Shape::Chat) => self.maximum(scanner, "max_completion_tokens"),
+            (b"max_output_tokens", Shape::Responses) => self.maximum(scanner, "max_output_tokens"),
+            (b"n", Shape::Chat) => self.times(scanner),
+            (b"messages", Shape::Chat | Shape::Messages) | (b"system", Shape::Messages) => self.text(scanner),
+            (b"instructions", Shape::Responses) => self.text(scanner),
+            (b"prompt", Shape::Chat) | (b"input", Shape::Embeddings | Shape::Responses) => self.text_or_ids(scanner),
+            (b"tools", Shape::Chat | Shape::Responses | Shape::Messages) | (b"functions", Shape::Chat) => {
                 self.everything(scanner)
             }
-            ("input", Shape::Native) => self.native_input(scanner),
-            ("parameters", Shape::Native) => self.native_parameters(scanner),
+            (b"input", Shape::Native) => self.native_input(scanner),
+            (b"parameters", Shape::Native) => self.native_parameters(scanner),
             _ => scanner.skip().map(drop),
         }
     }
@@ -209,7 +228,7 @@ impl<'a> Reader<'a> {
             return self.text_or_ids(scanner);
         }
         scanner.object(|it, key| {
-            let name = it.read(key);
+            let name = it.name(key);
             self.once(&name, 1);
             if is_no_text(&name) { it.skip().map(drop) } else { self.text(it) }
         })
@@ -220,13 +239,13 @@ impl<'a> Reader<'a> {
             return scanner.skip().map(drop);
         }
         scanner.object(|it, key| {
-            let name = it.read(key);
+            let name = it.name(key);
             self.once(&name, 2);
             match &*name {
-                "max_tokens" => self.maximum(it, "max_tokens"),
-                "n" => self.times(it),
-                "tools" => self.everything(it),
-                "incremental_output" => {
+                b"max_tokens" => self.maximum(it, "max_tokens"),
+                b"n" => self.times(it),
+                b"tools" => self.everything(it),
+                b"incremental_output" => {
                     self.fields.incremental = it.peek()? == Kind::True;
                     it.skip().map(drop)
                 }
@@ -236,8 +255,8 @@ impl<'a> Reader<'a> {
     }
 
     /// Notes a second occurrence. `object` tells apart the body, a native `input` and native `parameters`.
-    fn once(&mut self, name: &str, object: usize) {
-        let Some(index) = SINGLE.iter().position(|it| *it == name) else { return };
+    fn once(&mut self, name: &[u8], object: usize) {
+        let Some(index) = single(name) else { return };
         let bit = 1_u64 << (SINGLE.len() * object + index);
         if self.seen & bit != 0 {
             self.duplicate = self.duplicate.or(Some(SINGLE[index]));
@@ -290,7 +309,7 @@ impl<'a> Reader<'a> {
                 let (mut has_keys, mut found) = (false, None);
                 scanner.object(|it, key| {
                     has_keys = true;
-                    if it.read(key) != "include_usage" {
+                    if &*it.name(key) != b"include_usage" {
                         return it.skip().map(drop);
                     }
                     let kind = it.peek()?;
@@ -326,11 +345,11 @@ impl<'a> Reader<'a> {
             }
             Kind::Array => scanner.array(|it| self.text(it)),
             Kind::Object => scanner.object(|it, key| {
-                let name = it.read(key);
+                let name = it.name(key);
                 match &*name {
-                    "source" => self.source(it),
+                    b"source" => self.source(it),
                     // Arguments of a tool: their keys are the tool's own words.
-                    "input" | "arguments" | "parameters" => self.everything(it),
+                    b"input" | b"arguments" | b"parameters" => self.everything(it),
                     name if is_no_text(name) => it.skip().map(drop),
                     _ => self.text(it),
                 }
@@ -374,17 +393,17 @@ impl<'a> Reader<'a> {
             return scanner.skip().map(drop);
         }
         let (mut is_text, mut data) = (false, None);
-        scanner.object(|it, key| match &*it.read(key) {
-            "type" if it.peek()? == Kind::String => {
+        scanner.object(|it, key| match &*it.name(key) {
+            b"type" if it.peek()? == Kind::String => {
                 let text = it.string()?;
-                is_text = it.read(&text) == "text";
+                is_text = &*it.name(&text) == b"text";
                 Ok(())
             }
-            "data" if it.peek()? == Kind::String => {
+            b"data" if it.peek()? == Kind::String => {
                 data = Some(it.string()?);
                 Ok(())
             }
-            "content" => self.text(it),
+            b"content" => self.text(it),
             _ => it.skip().map(drop),
         })?;
         if let Some(data) = data.filter(|_| is_text) {

@@ -1,5 +1,9 @@
 //! Token counts as providers report them: inside events, or somewhere at the top of a body that passes in pieces.
 
+use std::sync::LazyLock;
+
+use memchr::memmem;
+
 use crate::json::{Fault, Kind, Scanner};
 
 /// What a `usage` object says; `None` is not said.
@@ -20,7 +24,7 @@ impl Counts {
         }
         let mut counts = Self::default();
         scanner.object(|it, key| {
-            let name = it.read(key);
+            let name = it.name(key);
             if it.peek()? != Kind::Number {
                 return it.skip().map(drop);
             }
@@ -29,10 +33,10 @@ impl Counts {
             let text = std::str::from_utf8(it.slice(span)).unwrap_or_default();
             let Ok(count) = text.strip_suffix(".0").unwrap_or(text).parse::<u64>() else { return Ok(()) };
             match &*name {
-                "prompt_tokens" | "input_tokens" => counts.prompt = Some(count),
-                "completion_tokens" | "output_tokens" => counts.output = Some(count),
-                "total_tokens" => counts.total = Some(count),
-                "cache_creation_input_tokens" | "cache_read_input_tokens" => {
+                b"prompt_tokens" | b"input_tokens" => counts.prompt = Some(count),
+                b"completion_tokens" | b"output_tokens" => counts.output = Some(count),
+                b"total_tokens" => counts.total = Some(count),
+                b"cache_creation_input_tokens" | b"cache_read_input_tokens" => {
                     counts.cached = Some(counts.cached.unwrap_or(0).saturating_add(count));
                 }
                 _ => {}
@@ -66,6 +70,49 @@ impl Counts {
         let sum = || self.prompt_tokens().unwrap_or(0).saturating_add(self.output.unwrap_or(0));
         self.total.unwrap_or_else(sum)
     }
+}
+
+/// The counts at the top-level `usage` of a body that is there as a whole.
+pub(crate) fn in_body(body: &[u8]) -> Option<Counts> {
+    static KEY: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"\"usage\""));
+    // In a valid text these bytes are one whole string: inside another its quotes would be escaped.
+    let mut found = None;
+    for at in KEY.find_iter(body) {
+        let mut scanner = Scanner::within(body, at + 7);
+        if scanner.colon().is_err() {
+            continue;
+        }
+        if let Ok(Some(counts)) = Counts::read(&mut scanner)
+            && levels_closed(&body[scanner.at()..]) == Some(1)
+        {
+            found = Some(counts);
+        }
+    }
+    found
+}
+
+/// How many more objects `text` closes than it opens, from a place between two values to its end.
+fn levels_closed(text: &[u8]) -> Option<i64> {
+    let (mut closed, mut at) = (0, 0);
+    while let Some(byte) = text.get(at) {
+        at += 1;
+        match byte {
+            b'{' => closed -= 1,
+            b'}' => closed += 1,
+            b'"' => loop {
+                at += memchr::memchr2(b'"', b'\\', &text[at..])? + 1;
+                if text[at - 1] == b'"' {
+                    break;
+                }
+                at += 1;
+                if at > text.len() {
+                    return None;
+                }
+            },
+            _ => {}
+        }
+    }
+    Some(closed)
 }
 
 /// Finds the object at a body's top-level `usage` while the body passes in pieces of any size.
@@ -245,6 +292,7 @@ impl Finder {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde_json::json;
 
     fn found(body: &str, size: usize) -> Option<Counts> {
         let mut finder = Finder::default();
@@ -275,6 +323,7 @@ mod tests {
             for size in 1..=body.len() {
                 assert_eq!(found(&body, size), expected, "{body} in pieces of {size}");
             }
+            assert_eq!(in_body(body.as_bytes()), expected, "{body}");
         }
     }
 
@@ -306,10 +355,25 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_whole_body_says_the_same_as_its_pieces(before in "[a-z\"\\\\{}\\[\\]]{0,20}", nested: bool, after: Vec<String>) {
+            let usage = json!({"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12});
+            let deep = json!([{"usage": usage}, "usage", before]);
+            let body = if nested {
+                json!({"a": before, "choices": deep, "z": after})
+            } else {
+                json!({"a": before, "choices": deep, "usage": usage, "z": after})
+            };
+            let body = body.to_string();
+            prop_assert_eq!(in_body(body.as_bytes()), found(&body, 7));
+            prop_assert_eq!(in_body(body.as_bytes()).is_some(), !nested);
+        }
+
+        #[test]
         fn any_bytes_in_any_pieces_are_survived(bytes: Vec<u8>, text in r#"[{}":usage\\ ]{0,80}"#, size in 1_usize..9) {
             for bytes in [bytes.as_slice(), text.as_bytes()] {
                 let (mut pieces, mut whole) = (Finder::default(), Finder::default());
                 bytes.chunks(size).for_each(|it| pieces.push(it));
+                in_body(bytes);
                 whole.push(bytes);
                 prop_assert_eq!(pieces.counts(), whole.counts());
             }

@@ -15,27 +15,27 @@ pub(super) fn event(lines: &Lines<'_>) -> Result<Event, Fault> {
     let mut kind = None;
     let mut delta = Words::default();
     let mut scanner = Scanner::over(&lines.data)?;
-    scanner.object(|it, key| match &*it.read(key) {
-        "type" => {
+    scanner.object(|it, key| match &*it.name(key) {
+        b"type" => {
             kind = string(it)?.map(std::borrow::Cow::into_owned);
             Ok(())
         }
-        "delta" => {
+        b"delta" => {
             delta = Words::read(it)?;
             Ok(())
         }
-        "usage" => {
+        b"usage" => {
             event.counts = Counts::read(it)?;
             Ok(())
         }
-        "message" if it.peek()? == Kind::Object => it.object(|it, key| {
-            if it.read(key) != "usage" {
+        b"message" if it.peek()? == Kind::Object => it.object(|it, key| {
+            if &*it.name(key) != b"usage" {
                 return it.skip().map(drop);
             }
             event.counts = Counts::read(it)?;
             Ok(())
         }),
-        "error" => {
+        b"error" => {
             event.error = error(it, &lines.data)?;
             Ok(())
         }

@@ -14,33 +14,33 @@ pub(super) fn event(lines: &Lines<'_>) -> Result<Event, Fault> {
     }
     let mut code = None;
     let mut scanner = Scanner::over(&lines.data)?;
-    scanner.object(|it, key| match &*it.read(key) {
-        "output" if it.peek()? == Kind::Object => it.object(|it, key| match &*it.read(key) {
-            "text" => {
+    scanner.object(|it, key| match &*it.name(key) {
+        b"output" if it.peek()? == Kind::Object => it.object(|it, key| match &*it.name(key) {
+            b"text" => {
                 event.words = event.words.and(Words::read(it)?);
                 Ok(())
             }
-            "finish_reason" => finish(it, &mut event),
-            "choices" if it.peek()? == Kind::Array => it.array(|it| {
+            b"finish_reason" => finish(it, &mut event),
+            b"choices" if it.peek()? == Kind::Array => it.array(|it| {
                 if it.peek()? != Kind::Object {
                     return it.skip().map(drop);
                 }
-                it.object(|it, key| match &*it.read(key) {
-                    "message" => {
+                it.object(|it, key| match &*it.name(key) {
+                    b"message" => {
                         event.words = event.words.and(Words::read(it)?);
                         Ok(())
                     }
-                    "finish_reason" => finish(it, &mut event),
+                    b"finish_reason" => finish(it, &mut event),
                     _ => it.skip().map(drop),
                 })
             }),
             _ => it.skip().map(drop),
         }),
-        "usage" => {
+        b"usage" => {
             event.counts = Counts::read(it)?;
             Ok(())
         }
-        "code" => {
+        b"code" => {
             code = string(it)?.filter(|it| !it.is_empty()).map(std::borrow::Cow::into_owned);
             Ok(())
         }

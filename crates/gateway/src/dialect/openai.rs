@@ -18,16 +18,16 @@ pub(super) fn event(lines: &Lines<'_>) -> Result<Event, Fault> {
     }
     let mut has_choices = false;
     let mut scanner = Scanner::over(&lines.data)?;
-    scanner.object(|it, key| match &*it.read(key) {
-        "choices" if it.peek()? == Kind::Array => it.array(|it| {
+    scanner.object(|it, key| match &*it.name(key) {
+        b"choices" if it.peek()? == Kind::Array => it.array(|it| {
             has_choices = true;
             choice(it, &mut event)
         }),
-        "usage" => {
+        b"usage" => {
             event.counts = Counts::read(it)?.or(event.counts);
             Ok(())
         }
-        "error" => {
+        b"error" => {
             event.error = error(it, &lines.data)?;
             Ok(())
         }
@@ -42,12 +42,12 @@ fn choice(scanner: &mut Scanner<'_>, event: &mut Event) -> Result<(), Fault> {
     if scanner.peek()? != Kind::Object {
         return scanner.skip().map(drop);
     }
-    scanner.object(|it, key| match &*it.read(key) {
-        "delta" | "text" => {
+    scanner.object(|it, key| match &*it.name(key) {
+        b"delta" | b"text" => {
             event.words = event.words.and(Words::read(it)?);
             Ok(())
         }
-        "finish_reason" => {
+        b"finish_reason" => {
             event.ends_well |= string(it)?.is_some_and(|it| it != "null");
             Ok(())
         }
@@ -62,30 +62,30 @@ pub(super) fn responses_event(lines: &Lines<'_>) -> Result<Event, Fault> {
     }
     let (mut kind, mut own_status) = (None, None);
     let mut scanner = Scanner::over(&lines.data)?;
-    scanner.object(|it, key| match &*it.read(key) {
-        "type" => {
+    scanner.object(|it, key| match &*it.name(key) {
+        b"type" => {
             kind = string(it)?.map(std::borrow::Cow::into_owned);
             Ok(())
         }
-        "delta" => {
+        b"delta" => {
             event.words = Words::read(it)?;
             Ok(())
         }
-        "sequence_number" if it.peek()? == Kind::Number => {
+        b"sequence_number" if it.peek()? == Kind::Number => {
             let span = it.number()?;
             event.number = std::str::from_utf8(it.slice(span)).ok().and_then(|it| it.parse().ok());
             Ok(())
         }
-        "code" => {
+        b"code" => {
             own_status = string(it)?.and_then(|it| super::status_of(&it));
             Ok(())
         }
-        "response" if it.peek()? == Kind::Object => it.object(|it, key| match &*it.read(key) {
-            "usage" => {
+        b"response" if it.peek()? == Kind::Object => it.object(|it, key| match &*it.name(key) {
+            b"usage" => {
                 event.counts = Counts::read(it)?;
                 Ok(())
             }
-            "error" => {
+            b"error" => {
                 event.error = error(it, &lines.data)?;
                 Ok(())
             }

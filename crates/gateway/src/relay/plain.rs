@@ -18,7 +18,7 @@ use crate::{
     meter::Run,
     record::Outcome,
     upstream::Lease,
-    usage::Finder,
+    usage::{self, Finder},
 };
 
 /// As much of an answer as is kept to find an error's cause, or to count words where the provider counts nothing.
@@ -35,7 +35,10 @@ pub(crate) struct Plain {
 struct Meter {
     run: Run,
     status: u16,
-    finder: Finder,
+    /// The first piece: all of the answer, most times.
+    first: Bytes,
+    /// Begun with the second piece.
+    finder: Option<Box<Finder>>,
     kept: Vec<Bytes>,
     kept_bytes: usize,
     bytes: u64,
@@ -44,7 +47,8 @@ struct Meter {
 impl Plain {
     /// The answer with this body: whole and settled if it has arrived with its head, as most do.
     pub(crate) fn answer(mut body: Incoming, lease: Lease, patience: Duration, run: Run, status: u16) -> Answer {
-        let mut meter = Meter { run, status, finder: Finder::default(), kept: Vec::new(), kept_bytes: 0, bytes: 0 };
+        let mut meter =
+            Meter { run, status, first: Bytes::new(), finder: None, kept: Vec::new(), kept_bytes: 0, bytes: 0 };
         let mut arrived = VecDeque::new();
         while arrived.len() < 2 {
             let ended = body.is_end_stream();
@@ -118,8 +122,22 @@ impl Plain {
 
 impl Meter {
     fn piece(&mut self, data: &Bytes) {
-        self.finder.push(data);
+        if data.is_empty() {
+            return;
+        }
         self.bytes += data.len() as u64;
+        if self.first.is_empty() {
+            self.first = data.clone();
+            self.kept_bytes = data.len();
+            return;
+        }
+        let first = &self.first;
+        let finder = self.finder.get_or_insert_with(|| {
+            let mut finder = Box::<Finder>::default();
+            finder.push(first);
+            finder
+        });
+        finder.push(data);
         if self.kept_bytes + data.len() <= KEPT {
             self.kept_bytes += data.len();
             self.kept.push(data.clone());
@@ -127,7 +145,10 @@ impl Meter {
     }
 
     fn end(&mut self) -> Outcome {
-        let counts = self.finder.counts();
+        let counts = match &self.finder {
+            None => usage::in_body(&self.first),
+            Some(finder) => finder.counts(),
+        };
         let words = match (counts, self.status) {
             (None, ..400) if self.bytes == self.kept_bytes as u64 => dialect::words_of_body(&self.kept()),
             // Too long to be kept and without counts: all of it is taken for text, for less would be too little.
@@ -145,9 +166,10 @@ impl Meter {
     }
 
     fn kept(&self) -> Bytes {
-        match &self.kept[..] {
-            [one] => one.clone(),
-            several => several.concat().into(),
+        if self.kept.is_empty() {
+            return self.first.clone();
         }
+        let pieces: Vec<&[u8]> = std::iter::once(&self.first).chain(&self.kept).map(|it| &it[..]).collect();
+        pieces.concat().into()
     }
 }
