@@ -1,5 +1,6 @@
 -- One row a call, without prompts, for the explanation of refusals. A day goes into table day mod 16, which is emptied
--- whole when its day is no longer kept: never row by row.
+-- whole when its day is no longer kept: never row by row. Refused and failed calls lie together, so that finding them
+-- does not cost visiting the others.
 
 create table call_log_slot (
     slot integer primary key,
@@ -29,10 +30,8 @@ create table call_log_00 (
     ttft_us integer,
     upstream_id text,
     notable integer not null,
-    primary key (account_id, at_ms, id)
+    primary key (account_id, notable, at_ms, id)
 ) strict, without rowid;
-
-create index call_log_00_notable on call_log_00 (account_id, at_ms) where notable;
 
 create table call_log_01 (
     account_id text not null,
@@ -57,10 +56,8 @@ create table call_log_01 (
     ttft_us integer,
     upstream_id text,
     notable integer not null,
-    primary key (account_id, at_ms, id)
+    primary key (account_id, notable, at_ms, id)
 ) strict, without rowid;
-
-create index call_log_01_notable on call_log_01 (account_id, at_ms) where notable;
 
 create table call_log_02 (
     account_id text not null,
@@ -85,10 +82,8 @@ create table call_log_02 (
     ttft_us integer,
     upstream_id text,
     notable integer not null,
-    primary key (account_id, at_ms, id)
+    primary key (account_id, notable, at_ms, id)
 ) strict, without rowid;
-
-create index call_log_02_notable on call_log_02 (account_id, at_ms) where notable;
 
 create table call_log_03 (
     account_id text not null,
@@ -113,10 +108,8 @@ create table call_log_03 (
     ttft_us integer,
     upstream_id text,
     notable integer not null,
-    primary key (account_id, at_ms, id)
+    primary key (account_id, notable, at_ms, id)
 ) strict, without rowid;
-
-create index call_log_03_notable on call_log_03 (account_id, at_ms) where notable;
 
 create table call_log_04 (
     account_id text not null,
@@ -141,10 +134,8 @@ create table call_log_04 (
     ttft_us integer,
     upstream_id text,
     notable integer not null,
-    primary key (account_id, at_ms, id)
+    primary key (account_id, notable, at_ms, id)
 ) strict, without rowid;
-
-create index call_log_04_notable on call_log_04 (account_id, at_ms) where notable;
 
 create table call_log_05 (
     account_id text not null,
@@ -169,10 +160,8 @@ create table call_log_05 (
     ttft_us integer,
     upstream_id text,
     notable integer not null,
-    primary key (account_id, at_ms, id)
+    primary key (account_id, notable, at_ms, id)
 ) strict, without rowid;
-
-create index call_log_05_notable on call_log_05 (account_id, at_ms) where notable;
 
 create table call_log_06 (
     account_id text not null,
@@ -197,10 +186,8 @@ create table call_log_06 (
     ttft_us integer,
     upstream_id text,
     notable integer not null,
-    primary key (account_id, at_ms, id)
+    primary key (account_id, notable, at_ms, id)
 ) strict, without rowid;
-
-create index call_log_06_notable on call_log_06 (account_id, at_ms) where notable;
 
 create table call_log_07 (
     account_id text not null,
@@ -225,10 +212,8 @@ create table call_log_07 (
     ttft_us integer,
     upstream_id text,
     notable integer not null,
-    primary key (account_id, at_ms, id)
+    primary key (account_id, notable, at_ms, id)
 ) strict, without rowid;
-
-create index call_log_07_notable on call_log_07 (account_id, at_ms) where notable;
 
 create table call_log_08 (
     account_id text not null,
@@ -253,10 +238,8 @@ create table call_log_08 (
     ttft_us integer,
     upstream_id text,
     notable integer not null,
-    primary key (account_id, at_ms, id)
+    primary key (account_id, notable, at_ms, id)
 ) strict, without rowid;
-
-create index call_log_08_notable on call_log_08 (account_id, at_ms) where notable;
 
 create table call_log_09 (
     account_id text not null,
@@ -281,10 +264,8 @@ create table call_log_09 (
     ttft_us integer,
     upstream_id text,
     notable integer not null,
-    primary key (account_id, at_ms, id)
+    primary key (account_id, notable, at_ms, id)
 ) strict, without rowid;
-
-create index call_log_09_notable on call_log_09 (account_id, at_ms) where notable;
 
 create table call_log_10 (
     account_id text not null,
@@ -309,10 +290,8 @@ create table call_log_10 (
     ttft_us integer,
     upstream_id text,
     notable integer not null,
-    primary key (account_id, at_ms, id)
+    primary key (account_id, notable, at_ms, id)
 ) strict, without rowid;
-
-create index call_log_10_notable on call_log_10 (account_id, at_ms) where notable;
 
 create table call_log_11 (
     account_id text not null,
@@ -337,10 +316,8 @@ create table call_log_11 (
     ttft_us integer,
     upstream_id text,
     notable integer not null,
-    primary key (account_id, at_ms, id)
+    primary key (account_id, notable, at_ms, id)
 ) strict, without rowid;
-
-create index call_log_11_notable on call_log_11 (account_id, at_ms) where notable;
 
 create table call_log_12 (
     account_id text not null,
@@ -365,10 +342,8 @@ create table call_log_12 (
     ttft_us integer,
     upstream_id text,
     notable integer not null,
-    primary key (account_id, at_ms, id)
+    primary key (account_id, notable, at_ms, id)
 ) strict, without rowid;
-
-create index call_log_12_notable on call_log_12 (account_id, at_ms) where notable;
 
 create table call_log_13 (
     account_id text not null,
@@ -393,10 +368,8 @@ create table call_log_13 (
     ttft_us integer,
     upstream_id text,
     notable integer not null,
-    primary key (account_id, at_ms, id)
+    primary key (account_id, notable, at_ms, id)
 ) strict, without rowid;
-
-create index call_log_13_notable on call_log_13 (account_id, at_ms) where notable;
 
 create table call_log_14 (
     account_id text not null,
@@ -421,10 +394,8 @@ create table call_log_14 (
     ttft_us integer,
     upstream_id text,
     notable integer not null,
-    primary key (account_id, at_ms, id)
+    primary key (account_id, notable, at_ms, id)
 ) strict, without rowid;
-
-create index call_log_14_notable on call_log_14 (account_id, at_ms) where notable;
 
 create table call_log_15 (
     account_id text not null,
@@ -449,7 +420,5 @@ create table call_log_15 (
     ttft_us integer,
     upstream_id text,
     notable integer not null,
-    primary key (account_id, at_ms, id)
+    primary key (account_id, notable, at_ms, id)
 ) strict, without rowid;
-
-create index call_log_15_notable on call_log_15 (account_id, at_ms) where notable;

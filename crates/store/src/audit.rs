@@ -7,7 +7,7 @@ use crate::{Conn, Result, Tx};
 statements! {
     EVENTS = "select id, account_id, at_ms, actor, action, object_kind, object, before_json, after_json, request_id
         from audit_event
-        where account_id = $1 and (at_ms < $2 or (at_ms = $2 and id < $3))
+        where account_id = $1 and at_ms <= $2 and (at_ms < $2 or id < $3)
             and ($4 = '' or actor = $4) and ($5 = '' or object_kind = $5)
         order by at_ms desc, id desc
         limit $6";

@@ -15,7 +15,7 @@ pub const MAX_DAYS: i64 = SLOTS - 2;
 const DAY_MS: i64 = 86_400_000;
 
 macro_rules! slots {
-    ($($suffix:literal $insert:ident $recent:ident $notable:ident;)*) => {
+    ($($suffix:literal $insert:ident $page:ident;)*) => {
         statements! {
             $(
                 $insert = concat!("insert into call_log_", $suffix, " (account_id, at_ms, id, workspace_id, key_id,
@@ -23,23 +23,16 @@ macro_rules! slots {
                         tokens_output, tokens_total, estimated, streamed, latency_us, ttft_us, upstream_id, notable)
                     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
                         $21, $22)
-                    on conflict (account_id, at_ms, id) do nothing");
-                $recent = concat!("select account_id, at_ms, id, workspace_id, key_id, model_code, lane, outcome, status,
+                    on conflict (account_id, notable, at_ms, id) do nothing");
+                $page = concat!("select account_id, at_ms, id, workspace_id, key_id, model_code, lane, outcome, status,
                         cause, scope, window_s, explanation, tokens_prompt, tokens_output, tokens_total, estimated,
                         streamed, latency_us, ttft_us, upstream_id, notable
                     from call_log_", $suffix, "
-                    where account_id = $1 and at_ms >= $2 and (at_ms < $3 or (at_ms = $3 and id < $4))
+                    where account_id = $1 and notable = $7 and at_ms >= $2 and at_ms <= $3
+                        and (at_ms < $3 or id < $4)
                         and ($5 = '' or workspace_id = $5) and ($6 = '' or model_code = $6)
                     order by at_ms desc, id desc
-                    limit $7");
-                $notable = concat!("select account_id, at_ms, id, workspace_id, key_id, model_code, lane, outcome, status,
-                        cause, scope, window_s, explanation, tokens_prompt, tokens_output, tokens_total, estimated,
-                        streamed, latency_us, ttft_us, upstream_id, notable
-                    from call_log_", $suffix, "
-                    where notable and account_id = $1 and at_ms >= $2 and (at_ms < $3 or (at_ms = $3 and id < $4))
-                        and ($5 = '' or workspace_id = $5) and ($6 = '' or model_code = $6)
-                    order by at_ms desc, id desc
-                    limit $7");
+                    limit $8");
             )*
             SLOTS_IN_USE = "select slot, day from call_log_slot order by day desc";
             TAKE_SLOT = "insert into call_log_slot (slot, day)
@@ -48,8 +41,7 @@ macro_rules! slots {
             FREE_SLOT = "delete from call_log_slot where slot = $1";
         }
         const INSERT: [&str; 16] = [$($insert),*];
-        const RECENT: [&str; 16] = [$($recent),*];
-        const NOTABLE: [&str; 16] = [$($notable),*];
+        const PAGE: [&str; 16] = [$($page),*];
         // Without a condition SQLite drops the table's pages; PostgreSQL would visit every row, and truncates instead.
         const EMPTY_SQLITE: [&str; 16] = [$(concat!("delete from call_log_", $suffix)),*];
         const EMPTY_POSTGRES: [&str; 16] = [$(concat!("truncate table call_log_", $suffix)),*];
@@ -57,22 +49,22 @@ macro_rules! slots {
 }
 
 slots! {
-    "00" INSERT_00 RECENT_00 NOTABLE_00;
-    "01" INSERT_01 RECENT_01 NOTABLE_01;
-    "02" INSERT_02 RECENT_02 NOTABLE_02;
-    "03" INSERT_03 RECENT_03 NOTABLE_03;
-    "04" INSERT_04 RECENT_04 NOTABLE_04;
-    "05" INSERT_05 RECENT_05 NOTABLE_05;
-    "06" INSERT_06 RECENT_06 NOTABLE_06;
-    "07" INSERT_07 RECENT_07 NOTABLE_07;
-    "08" INSERT_08 RECENT_08 NOTABLE_08;
-    "09" INSERT_09 RECENT_09 NOTABLE_09;
-    "10" INSERT_10 RECENT_10 NOTABLE_10;
-    "11" INSERT_11 RECENT_11 NOTABLE_11;
-    "12" INSERT_12 RECENT_12 NOTABLE_12;
-    "13" INSERT_13 RECENT_13 NOTABLE_13;
-    "14" INSERT_14 RECENT_14 NOTABLE_14;
-    "15" INSERT_15 RECENT_15 NOTABLE_15;
+    "00" INSERT_00 PAGE_00;
+    "01" INSERT_01 PAGE_01;
+    "02" INSERT_02 PAGE_02;
+    "03" INSERT_03 PAGE_03;
+    "04" INSERT_04 PAGE_04;
+    "05" INSERT_05 PAGE_05;
+    "06" INSERT_06 PAGE_06;
+    "07" INSERT_07 PAGE_07;
+    "08" INSERT_08 PAGE_08;
+    "09" INSERT_09 PAGE_09;
+    "10" INSERT_10 PAGE_10;
+    "11" INSERT_11 PAGE_11;
+    "12" INSERT_12 PAGE_12;
+    "13" INSERT_13 PAGE_13;
+    "14" INSERT_14 PAGE_14;
+    "15" INSERT_15 PAGE_15;
 }
 
 /// One call.
@@ -160,23 +152,39 @@ impl Conn {
             if day * DAY_MS > query.before.0 {
                 continue;
             }
-            let slot = slot_of(slot);
-            let sql = if query.notable { NOTABLE[slot] } else { RECENT[slot] };
-            let (before_ms, before_id) = query.before;
-            found.extend(all!(
-                self,
-                CallRow,
-                sql,
-                account,
-                query.from_ms,
-                before_ms,
-                before_id,
-                query.workspace,
-                query.model,
-                left
-            )?);
+            let mut page = self.page(slot_of(slot), account, query, true, left).await?;
+            if !query.notable {
+                page.extend(self.page(slot_of(slot), account, query, false, left).await?);
+                page.sort_by(|a, b| (b.at_ms, &b.id).cmp(&(a.at_ms, &a.id)));
+                page.truncate(usize::try_from(left).unwrap_or(0));
+            }
+            found.extend(page);
         }
         Ok(found)
+    }
+
+    async fn page(
+        &mut self,
+        slot: usize,
+        account: &str,
+        query: CallQuery<'_>,
+        notable: bool,
+        limit: i64,
+    ) -> Result<Vec<CallRow>> {
+        let (before_ms, before_id) = query.before;
+        all!(
+            self,
+            CallRow,
+            PAGE[slot],
+            account,
+            query.from_ms,
+            before_ms,
+            before_id,
+            query.workspace,
+            query.model,
+            notable,
+            limit
+        )
     }
 }
 
@@ -230,8 +238,8 @@ impl Tx {
 
     async fn empty(&mut self, slot: usize) -> Result<()> {
         match self.engine() {
-            Engine::Sqlite(it) => drop(sqlx::query(EMPTY_SQLITE[slot]).execute(it).await?),
-            Engine::Postgres(it) => drop(sqlx::query(EMPTY_POSTGRES[slot]).execute(it).await?),
+            Engine::Sqlite(it) => sqlx::query(EMPTY_SQLITE[slot]).execute(it).await.map(drop)?,
+            Engine::Postgres(it) => sqlx::query(EMPTY_POSTGRES[slot]).execute(it).await.map(drop)?,
         }
         Ok(())
     }

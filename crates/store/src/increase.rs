@@ -17,7 +17,7 @@ macro_rules! increases {
 
 statements! {
     INCREASES = increases!(
-        "where account_id = $1 and (requested_at < $2 or (requested_at = $2 and id < $3))
+        "where account_id = $1 and requested_at <= $2 and (requested_at < $2 or id < $3)
         order by requested_at desc, id desc
         limit $4"
     );
