@@ -5,9 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use domain::ErrorDialect;
 use futures_util::FutureExt;
-use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header, request::Parts, uri::PathAndQuery,
-};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header, request::Parts};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -60,7 +58,8 @@ pub(crate) async fn answer(worker: Arc<Worker>, request: Request<Incoming>) -> R
         now_ms,
         caller: None,
     };
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    let headers = std::mem::take(&mut parts.headers);
     if let Some(answer) = health(gateway, &parts) {
         return answer;
     }
@@ -68,15 +67,15 @@ pub(crate) async fn answer(worker: Arc<Worker>, request: Request<Incoming>) -> R
         Found::Route(route) => route,
         Found::Nothing(dialect) => {
             head.dialect = dialect;
-            return head.refuse_unread(&Refusal::NoRoute, &parts, body);
+            return head.refuse_unread(&Refusal::NoRoute, &headers, body);
         }
         Found::OtherMethod(dialect, allow) => {
             head.dialect = dialect;
-            return head.refuse_unread(&Refusal::WrongMethod(allow), &parts, body);
+            return head.refuse_unread(&Refusal::WrongMethod(allow), &headers, body);
         }
     };
     head.dialect = route.dialect;
-    let digest = ingress::key(route.dialect, &parts.headers);
+    let digest = ingress::key(route.dialect, &headers);
     let known = digest.and_then(|digest| {
         let snapshot = gateway.snapshot.load();
         let entry = snapshot.find(&digest, now_ms)?;
@@ -85,12 +84,12 @@ pub(crate) async fn answer(worker: Arc<Worker>, request: Request<Incoming>) -> R
         Some(digest)
     });
     let Some(digest) = known else {
-        return head.refuse_unread(&Refusal::NoKey, &parts, body);
+        return head.refuse_unread(&Refusal::NoKey, &headers, body);
     };
     match route.target {
         Target::Models => head.models(&digest),
         Target::Model => head.model(&digest, route.tail),
-        Target::Call(operation) => head.call(&worker, route, operation, digest, &parts, body).await,
+        Target::Call(operation) => head.call(&worker, route, operation, digest, &parts, headers, body).await,
     }
 }
 
@@ -125,19 +124,20 @@ impl Head<'_> {
         operation: Operation,
         digest: KeyDigest,
         parts: &Parts,
+        headers: HeaderMap,
         mut body: Incoming,
     ) -> Response<Answer> {
         let settings = &self.gateway.settings;
         if self.gateway.is_draining() {
-            return self.refuse_unread(&Refusal::Undecided(Undecided::Draining), parts, body);
+            return self.refuse_unread(&Refusal::Undecided(Undecided::Draining), &headers, body);
         }
-        if let Err(refusal) = ingress::check(parts, &body, settings.body_limit) {
-            return self.refuse_unread(&refusal, parts, body);
+        if let Err(refusal) = ingress::check(&headers, &body, settings.body_limit) {
+            return self.refuse_unread(&refusal, &headers, body);
         }
         let running = Running::new(self.gateway);
         let bytes = match ingress::read(&mut body, settings.body_limit, settings.client_timeout).await {
             Ok(bytes) => bytes,
-            Err(refusal) => return self.refuse_unread(&refusal, parts, body),
+            Err(refusal) => return self.refuse_unread(&refusal, &headers, body),
         };
         drop(body);
         let read_at = self.gateway.clock.now();
@@ -145,7 +145,7 @@ impl Head<'_> {
             Ok(fields) => fields,
             Err(invalid) => return self.refuse(&Refusal::Invalid(invalid)),
         };
-        if let Err(refusal) = Wishes::read(&parts.headers) {
+        if let Err(refusal) = Wishes::read(&headers) {
             return self.refuse(&refusal);
         }
         let name = &*fields.model.as_ref().expect("a body without a model is invalid").name;
@@ -162,10 +162,10 @@ impl Head<'_> {
         };
         let Some(base) = offered(route.dialect, grant) else { return self.refuse(&Refusal::NotOffered(name)) };
         let base = Arc::clone(base);
-        let Some(address) = address(&base, route.tail, parts.uri.query()) else {
+        let Some(address) = base.address(route.tail, parts.uri.query()) else {
             return self.refuse(&Refusal::NoRoute);
         };
-        let call = self.describe(operation, &fields, parts, entry, grant);
+        let call = self.describe(operation, &fields, &headers, entry, grant);
         let decision = grant.cell.admit(workspace.slot, &grant.limits, demand(operation, &fields));
         let decided = self.gateway.clock.now();
         let mut timing = Timing { limiter_us: decided.since(read_at), ..Timing::default() };
@@ -190,7 +190,7 @@ impl Head<'_> {
             }
         };
         let run = Run::new(running, call, permit);
-        let outgoing = self.outgoing(base, address, route, grant, &fields, &bytes, parts);
+        let outgoing = self.outgoing(base, address, route, grant, &fields, &bytes, headers);
         let grant = Arc::clone(grant);
         drop(snapshot);
 
@@ -222,11 +222,11 @@ impl Head<'_> {
         &self,
         operation: Operation,
         fields: &Fields<'_>,
-        parts: &Parts,
+        headers: &HeaderMap,
         entry: &KeyEntry,
         grant: &Arc<Grant>,
     ) -> Call {
-        let header = |name| parts.headers.get(name);
+        let header = |name| headers.get(name);
         let retries = header(&headers::RETRY_COUNT).and_then(|it| it.to_str().ok()?.parse().ok());
         let streamed = match operation {
             Operation::Service { .. } => {
@@ -262,7 +262,7 @@ impl Head<'_> {
         grant: &Grant,
         fields: &Fields<'_>,
         bytes: &Bytes,
-        parts: &Parts,
+        mut headers: HeaderMap,
     ) -> Outgoing {
         let mut splices = Vec::new();
         if let (Some(model), Some(name)) = (&fields.model, &grant.model.renamed) {
@@ -274,7 +274,8 @@ impl Head<'_> {
             splices.extend(pieces::include_usage(&fields.stream_options, fields.closing));
         }
         let pieces = if splices.is_empty() { Pieces::whole(bytes.clone()) } else { Pieces::spliced(bytes, splices) };
-        let mut headers = forward::to_provider(&parts.headers);
+        forward::to_provider(&mut headers);
+        headers.reserve(4);
         headers.insert(header::HOST, base.host.clone());
         headers.insert(header::CONTENT_LENGTH, pieces.length().into());
         headers.insert(&headers::X_REQUEST_ID, self.id.header.clone());
@@ -312,7 +313,7 @@ impl Head<'_> {
         timing: Timing,
         silence: std::time::Duration,
     ) -> Response<Answer> {
-        let (parts, body) = response.into_parts();
+        let (mut parts, body) = response.into_parts();
         let status = parts.status;
         if status == StatusCode::UNAUTHORIZED {
             return self.fail(
@@ -334,7 +335,9 @@ impl Head<'_> {
                 timing,
             );
         }
-        let (mut headers, upstream_id) = forward::to_client(&parts.headers);
+        let mut headers = std::mem::take(&mut parts.headers);
+        let upstream_id = forward::to_client(&mut headers);
+        headers.reserve(18);
         let mut values = Values::new();
         self.common(&mut values, &mut headers, timing);
         if let Some(id) = upstream_id {
@@ -395,10 +398,10 @@ impl Head<'_> {
     }
 
     /// The same while the client may still be sending its body.
-    fn refuse_unread(&self, refusal: &Refusal<'_>, parts: &Parts, mut body: Incoming) -> Response<Answer> {
+    fn refuse_unread(&self, refusal: &Refusal<'_>, headers: &HeaderMap, mut body: Incoming) -> Response<Answer> {
         let mut response = self.refuse(refusal);
         // A client that waits for `100 Continue` sends nothing once it has its answer.
-        if parts.headers.contains_key(header::EXPECT) {
+        if headers.contains_key(header::EXPECT) {
             return response;
         }
         loop {
@@ -560,16 +563,4 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
     headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|it| it.as_bytes().get(..17).is_some_and(|it| it.eq_ignore_ascii_case(b"text/event-stream")))
-}
-
-/// The path at the provider, with the client's query string; `None` if both together are longer than an address can be.
-fn address(base: &Base, tail: &str, query: Option<&str>) -> Option<Uri> {
-    let mut path = String::with_capacity(base.path.len() + tail.len() + query.map_or(0, |it| it.len() + 1));
-    path.push_str(&base.path);
-    path.push_str(tail);
-    if let Some(query) = query {
-        path.push('?');
-        path.push_str(query);
-    }
-    PathAndQuery::from_maybe_shared(Bytes::from(path)).ok().map(Uri::from)
 }

@@ -66,7 +66,9 @@ impl Values {
 
     /// The value that `write` writes.
     pub(crate) fn value(&mut self, write: impl FnOnce(&mut Line<'_>)) -> HeaderValue {
-        write(&mut Line(&mut self.0));
+        let mut line = Line { out: &mut self.0, short: [0; SHORT], length: 0 };
+        write(&mut line);
+        line.flush();
         let bytes: Bytes = self.0.split().freeze();
         HeaderValue::from_maybe_shared(bytes).expect("only visible ASCII is written")
     }
@@ -79,26 +81,51 @@ impl Values {
     }
 }
 
-/// One value while it is written. Without `fmt`, which costs more than the rest of a header together.
-pub(crate) struct Line<'a>(&'a mut BytesMut);
+const SHORT: usize = 96;
+
+/// One value while it is written. Without `fmt`, which costs more than the rest of a header together, and gathered in
+/// place before it is copied once.
+pub(crate) struct Line<'a> {
+    out: &'a mut BytesMut,
+    short: [u8; SHORT],
+    length: usize,
+}
 
 impl Line<'_> {
+    #[inline]
     pub(crate) fn text(&mut self, text: &str) {
-        self.0.put_slice(text.as_bytes());
+        if let Some(room) = self.short.get_mut(self.length..self.length + text.len()) {
+            room.copy_from_slice(text.as_bytes());
+            self.length += text.len();
+        } else {
+            self.flush();
+            self.out.put_slice(text.as_bytes());
+        }
+    }
+
+    fn flush(&mut self) {
+        self.out.put_slice(&self.short[..self.length]);
+        self.length = 0;
     }
 
     pub(crate) fn number(&mut self, mut n: u64) {
-        let mut digits = [0; 20];
-        let mut at = digits.len();
+        const DIGITS: usize = 20;
+        if self.length + DIGITS > SHORT {
+            self.flush();
+        }
+        let mut digits = [0; DIGITS];
+        let mut at = DIGITS;
         loop {
             at -= 1;
-            digits[at] = b'0' + u8::try_from(n % 10).expect("a digit");
+            digits[at] = b"0123456789"[(n % 10) as usize];
             n /= 10;
             if n == 0 {
                 break;
             }
         }
-        self.0.put_slice(&digits[at..]);
+        let count = DIGITS - at;
+        self.short[self.length..self.length + count].copy_from_slice(&digits[at..]);
+        self.length += count;
     }
 
     /// `n` thousandths with no trailing zeros: 12345 is `12.345`, 250 is `0.25`, 3000 is `3`.

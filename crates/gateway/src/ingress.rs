@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, header, request::Parts};
+use futures_util::FutureExt;
+use http::{HeaderMap, header};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -23,12 +24,12 @@ pub(crate) fn key(dialect: Dialect, headers: &HeaderMap) -> Option<KeyDigest> {
 }
 
 /// What can be said of a body before a byte of it is read.
-pub(crate) fn check(parts: &Parts, body: &Incoming, limit: u64) -> Result<(), Refusal<'static>> {
+pub(crate) fn check(headers: &HeaderMap, body: &Incoming, limit: u64) -> Result<(), Refusal<'static>> {
     if body.size_hint().lower() > limit {
         return Err(Refusal::TooLarge(limit));
     }
     let plain = |it: &http::HeaderValue| it.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
-    if !parts.headers.get_all(header::CONTENT_ENCODING).iter().all(plain) {
+    if !headers.get_all(header::CONTENT_ENCODING).iter().all(plain) {
         return Err(Refusal::Encoded);
     }
     Ok(())
@@ -45,12 +46,15 @@ pub(crate) async fn read(body: &mut Incoming, limit: u64, patience: Duration) ->
         if body.is_end_stream() {
             break;
         }
-        // The timer is armed only if nothing has arrived yet.
-        let frame = match tokio::time::timeout(patience, body.frame()).await {
-            Ok(None) => break,
-            Ok(Some(Ok(frame))) => frame,
-            Ok(Some(Err(_))) | Err(_) => return Err(Refusal::Unreadable),
+        let frame = match body.frame().now_or_never() {
+            Some(arrived) => arrived,
+            None => match tokio::time::timeout(patience, body.frame()).await {
+                Ok(arrived) => arrived,
+                Err(_) => return Err(Refusal::Unreadable),
+            },
         };
+        let Some(frame) = frame else { break };
+        let Ok(frame) = frame else { return Err(Refusal::Unreadable) };
         let Ok(data) = frame.into_data() else { continue };
         let so_far = first.as_ref().map_or(all.len(), Bytes::len);
         if (so_far + data.len()) as u64 > limit {

@@ -4,7 +4,7 @@ use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{net::TcpListener, task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -38,11 +38,16 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, shutdown: Cance
         let _ = tokio::time::timeout(gateway.settings.drain, gateway.idle()).await;
     };
     tokio::pin!(ended);
+    // Every call arms timers of many seconds. The runtime writes to its own event descriptor, a system call, whenever
+    // one lies before all others; a tick that is always due sooner spares it that.
+    let mut tick = tokio::time::interval(Duration::from_millis(100));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let stream = tokio::select! {
             biased;
             () = &mut ended => break,
             Some(_) = connections.join_next() => continue,
+            _ = tick.tick() => continue,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
                 Err(error) => {

@@ -43,35 +43,30 @@ fn stays_there(name: &HeaderName) -> bool {
     }
 }
 
-/// The headers that go to the provider, with room for those the gateway adds.
-pub(crate) fn to_provider(client: &HeaderMap) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(client.len() + 6);
-    pass(client, &mut headers, stays_here);
-    headers
+/// Leaves the headers that go to the provider.
+pub(crate) fn to_provider(headers: &mut HeaderMap) {
+    leave(headers, stays_here);
 }
 
-/// The headers that go to the client, and the provider's own request id.
-pub(crate) fn to_client(provider: &HeaderMap) -> (HeaderMap, Option<HeaderValue>) {
-    let mut headers = HeaderMap::with_capacity(provider.len() + 18);
-    pass(provider, &mut headers, stays_there);
-    let id = provider.get("x-request-id").or_else(|| provider.get("request-id"));
-    (headers, id.cloned())
+/// Leaves the headers that go to the client; returns the provider's own request id.
+pub(crate) fn to_client(headers: &mut HeaderMap) -> Option<HeaderValue> {
+    let id = headers.get("x-request-id").or_else(|| headers.get("request-id")).cloned();
+    leave(headers, stays_there);
+    id
 }
 
-fn pass(from: &HeaderMap, to: &mut HeaderMap, stays: fn(&HeaderName) -> bool) {
-    // `connection: keep-alive` and `close` name no header that would pass anyway.
-    let named: Vec<&str> = from
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|it| it.to_str().ok())
-        .flat_map(|it| it.split(','))
-        .map(str::trim)
-        .filter(|it| !it.eq_ignore_ascii_case("keep-alive") && !it.eq_ignore_ascii_case("close"))
-        .collect();
-    for (name, value) in from {
-        if !stays(name) && !named.iter().any(|it| it.eq_ignore_ascii_case(name.as_str())) {
-            to.append(name.clone(), value.clone());
+fn leave(headers: &mut HeaderMap, stays: fn(&HeaderName) -> bool) {
+    let mut gone: Vec<HeaderName> = Vec::new();
+    for value in headers.get_all(header::CONNECTION) {
+        // These two name no header.
+        if !value.as_bytes().eq_ignore_ascii_case(b"keep-alive") && !value.as_bytes().eq_ignore_ascii_case(b"close") {
+            let names = value.as_bytes().split(|it| *it == b',').map(<[u8]>::trim_ascii);
+            gone.extend(names.filter_map(|it| HeaderName::from_bytes(it).ok()));
         }
+    }
+    gone.extend(headers.keys().filter(|it| stays(it)).cloned());
+    for name in &gone {
+        headers.remove(name);
     }
 }
 
@@ -125,8 +120,9 @@ mod tests {
             "x-stainless-retry-count",
         ]);
         client.insert(header::CONNECTION, HeaderValue::from_static("close, X-Private"));
+        to_provider(&mut client);
         assert_eq!(
-            names(&to_provider(&client)),
+            names(&client),
             ["accept", "anthropic-beta", "content-type", "user-agent", "x-dashscope-sse", "x-stainless-retry-count"]
         );
     }
@@ -156,9 +152,9 @@ mod tests {
             "date",
         ]);
         provider.insert("x-request-id", HeaderValue::from_static("theirs"));
-        let (passed, id) = to_client(&provider);
+        let id = to_client(&mut provider);
         assert_eq!(
-            names(&passed),
+            names(&provider),
             [
                 "content-length",
                 "content-type",

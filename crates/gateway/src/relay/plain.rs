@@ -1,7 +1,6 @@
 //! An answer that is no event stream: passed on as it arrives, while its counts are looked for.
 
 use std::{
-    collections::VecDeque,
     task::{Context, Poll},
     time::Duration,
 };
@@ -28,7 +27,9 @@ pub(crate) struct Plain {
     provider: Provider,
     meter: Meter,
     /// What had arrived together with the head.
-    arrived: VecDeque<Bytes>,
+    arrived: [Option<Bytes>; 2],
+    /// It broke off right behind what had arrived.
+    broken: bool,
     finished: bool,
 }
 
@@ -49,35 +50,39 @@ impl Plain {
     pub(crate) fn answer(mut body: Incoming, lease: Lease, patience: Duration, run: Run, status: u16) -> Answer {
         let mut meter =
             Meter { run, status, first: Bytes::new(), finder: None, kept: Vec::new(), kept_bytes: 0, bytes: 0 };
-        let mut arrived = VecDeque::new();
-        while arrived.len() < 2 {
-            let ended = body.is_end_stream();
-            match if ended { Some(None) } else { body.frame().now_or_never() } {
-                None => break,
+        let (mut first, mut second, mut broken) = (None, None, false);
+        while second.is_none() {
+            let next = if body.is_end_stream() { Some(None) } else { body.frame().now_or_never() };
+            match next {
                 Some(Some(Ok(frame))) => {
-                    if let Ok(data) = frame.into_data() {
-                        meter.piece(&data);
-                        arrived.push_back(data);
-                    }
+                    let Ok(data) = frame.into_data() else { continue };
+                    meter.piece(&data);
+                    if first.is_none() { first = Some(data) } else { second = Some(data) }
                 }
-                Some(None) if arrived.len() < 2 => {
+                Some(None) => {
                     let outcome = meter.end();
                     meter.run.finish(outcome);
                     lease.give_back(meter.run.now());
-                    return Answer::Whole(arrived.pop_front().unwrap_or_default());
+                    return Answer::Whole(first.unwrap_or_default());
                 }
-                // Broken, or more than one piece: told in the course of the relay.
-                Some(_) => break,
+                Some(Some(Err(_))) => {
+                    broken = true;
+                    break;
+                }
+                None => break,
             }
         }
         let provider = Provider::new(body, lease, patience);
-        Answer::Plain(Box::new(Self { provider, meter, arrived, finished: false }))
+        Answer::Plain(Box::new(Self { provider, meter, arrived: [first, second], broken, finished: false }))
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokeOff>>> {
-        if let Some(data) = self.arrived.pop_front() {
+        if let Some(data) = self.arrived[0].take().or_else(|| self.arrived[1].take()) {
             self.end_early();
             return Poll::Ready(Some(Ok(data)));
+        }
+        if self.broken && !self.finished {
+            return Poll::Ready(self.fail(Outcome::Broken));
         }
         if self.finished {
             return Poll::Ready(None);
@@ -100,7 +105,7 @@ impl Plain {
 
     /// A body of known length is not asked for more once that length has passed.
     fn end_early(&mut self) {
-        if self.arrived.is_empty() && !self.finished && self.provider.body.is_end_stream() {
+        if self.arrived[1].is_none() && !self.broken && !self.finished && self.provider.body.is_end_stream() {
             self.end();
         }
     }
