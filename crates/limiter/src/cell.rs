@@ -1,14 +1,15 @@
 //! One cell without its lock and clock: the step that checks every limit and charges every scope, and the step that
 //! corrects a charge. Is handed `now`; knows no thread.
 
-use domain::Limits;
+use domain::{Limits, WorkspaceId};
 
 use crate::{
-    BucketCharge, CellLimits, Decision, Learned, LiveUse, Micros, Reserved, ScopeCharge, Settlement, Surge, Use,
-    WorkspaceSlot,
+    BucketCharge, CellKey, CellLimits, Decision, Keeping, Learned, LiveUse, Micros, Reserved, ScopeCharge, Settlement,
+    Surge, Use, WorkspaceSlot,
     ask::Ask,
     flush::Flush,
     in_force::InForce,
+    journal::{Journal, Record},
     log::{Entry, Log, Sums},
     refusal, standing,
 };
@@ -32,6 +33,7 @@ pub struct Cell {
     learned: Learned,
     peak_tokens: u64,
     flush: Option<Box<Flush>>,
+    journal: Option<Box<Journal>>,
 }
 
 /// The charge of one admitted call: what [`Cell::settle`] needs to correct it.
@@ -57,9 +59,11 @@ impl Charge {
 }
 
 impl Cell {
-    /// A cell whose charges are kept for [`Self::drain`].
-    pub fn flushed() -> Self {
-        Self { flush: Some(Box::default()), ..Self::default() }
+    /// A cell that keeps what `keeping` says until it is drained.
+    pub fn keeping(keeping: Keeping) -> Self {
+        let flush = keeping.charges.then(Box::default);
+        let journal = keeping.journal.then(Box::default);
+        Self { flush, journal, ..Self::default() }
     }
 
     /// Time as this cell has seen it, never before its last reading, and the log as it is then.
@@ -93,6 +97,11 @@ impl Cell {
             Reserved { account: ask.reserve(account, &in_force[0]), workspace: ask.reserve(workspace, &in_force[1]) };
         let sequence = log.push(Entry { at: now, tokens: reserved, slot, requests: 1 }, ask.prompt);
         let standing = standing::after(log, now, slot, &in_force, None);
+        if let Some(journal) = &mut self.journal {
+            journal.limits(now, sequence, None, &in_force[0]);
+            journal.limits(now, sequence, Some(slot), &in_force[1]);
+            journal.write(now, sequence, Record::Admitted { slot, prompt: ask.prompt, tokens: reserved });
+        }
         self.note(now, slot, 1, Reserved::default(), reserved);
         let charge = Charge { at: now, slot, reserved, ask, counted: 0, sequence, charged: reserved, debt: None };
         Decision::Admitted(charge, standing)
@@ -109,6 +118,7 @@ impl Cell {
         }
         let (now, log) = self.reach(now);
         if log.recharge(charge.sequence, raised, None) {
+            self.record(now, Record::Raised { sequence: charge.sequence, tokens: raised });
             self.note(charge.at, charge.slot, 0, charge.charged, raised);
         } else {
             self.owe(now, charge, raised);
@@ -128,9 +138,10 @@ impl Cell {
         let (now, log) = self.reach(now);
         let actual = Reserved { account: used, workspace: used };
         if log.recharge(charge.sequence, actual, Some(used)) {
+            self.record(now, Record::Settled { sequence: charge.sequence, tokens: actual });
             self.note(charge.at, charge.slot, 0, charge.charged, actual);
         } else if actual != charge.charged {
-            self.forgive(charge, actual);
+            self.forgive(now, charge, actual);
             self.owe_anew(now, charge, actual);
         }
     }
@@ -148,6 +159,7 @@ impl Cell {
             workspace: debt.tokens.workspace.saturating_add(raised.workspace - charge.charged.workspace),
         };
         log.recharge(sequence, tokens, None);
+        self.record(now, Record::Raised { sequence, tokens });
         self.note(debt.at, charge.slot, 0, debt.tokens, tokens);
     }
 
@@ -162,13 +174,16 @@ impl Cell {
         }
         let log = self.log.get_or_insert_default();
         let sequence = log.push(Entry { at: now, tokens, slot: charge.slot, requests: 0 }, 0);
+        if let Some(journal) = &mut self.journal {
+            journal.write(now, sequence, Record::Owed { slot: charge.slot, tokens });
+        }
         self.note(now, charge.slot, 0, Reserved::default(), tokens);
         Some(sequence)
     }
 
     /// Takes back what the last debt of a call that outlived its minute was counted too high. The admission's own charge
     /// has left; a refund of that would be a gift to another minute.
-    fn forgive(&mut self, charge: &Charge, actual: Reserved) {
+    fn forgive(&mut self, now: Micros, charge: &Charge, actual: Reserved) {
         let log = self.log.get_or_insert_default();
         let Some((sequence, debt)) = charge.debt.and_then(|it| Some((it, log.entry(it)?))) else { return };
         let tokens = Reserved {
@@ -176,7 +191,15 @@ impl Cell {
             workspace: debt.tokens.workspace.saturating_sub(charge.charged.workspace.saturating_sub(actual.workspace)),
         };
         log.recharge(sequence, tokens, None);
+        self.record(now, Record::Raised { sequence, tokens });
         self.note(debt.at, charge.slot, 0, debt.tokens, tokens);
+    }
+
+    /// Journals a correction.
+    fn record(&mut self, now: Micros, record: Record) {
+        if let Some(journal) = &mut self.journal {
+            journal.write(now, self.log.as_ref().map_or(self.next, |it| it.next()), record);
+        }
     }
 
     /// Keeps a change of the charges made at `at` for the store, and the highest use of the account.
@@ -216,6 +239,19 @@ impl Cell {
     pub fn drain(&mut self, into: impl FnMut(BucketCharge)) {
         if let Some(flush) = &mut self.flush {
             flush.drain(into);
+        }
+    }
+
+    /// Appends the journal since the last time to `into`, as one chunk.
+    pub(crate) fn drain_journal(
+        &mut self,
+        into: &mut Vec<u8>,
+        key: &CellKey,
+        wall_offset_us: i64,
+        workspace: impl Fn(WorkspaceSlot) -> Option<WorkspaceId>,
+    ) {
+        if let Some(journal) = &mut self.journal {
+            journal.drain(into, key, wall_offset_us, workspace);
         }
     }
 
@@ -265,7 +301,7 @@ impl Cell {
     }
 
     fn flushed_all(&self) -> bool {
-        self.flush.as_ref().is_none_or(|it| it.is_empty())
+        self.flush.as_ref().is_none_or(|it| it.is_empty()) && self.journal.as_ref().is_none_or(|it| it.is_empty())
     }
 }
 

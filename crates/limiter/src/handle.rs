@@ -2,12 +2,12 @@
 
 use std::{fmt, sync::Arc};
 
-use domain::{AccountId, Limits, ModelCode};
+use domain::{AccountId, Limits, ModelCode, WorkspaceId};
 use parking_lot::Mutex;
 
 use crate::{
-    BucketCharge, Cell, CellLimits, Clock, Decision, Demand, Learned, Micros, Permit, Settlement, Surge, WorkspaceSlot,
-    ask::Ask, cell::Charge,
+    BucketCharge, Cell, CellLimits, Clock, Decision, Demand, Keeping, Learned, Micros, Permit, Settlement, Surge,
+    WorkspaceSlot, ask::Ask, cell::Charge,
 };
 
 /// Names a cell: everything one call is checked against lives under one of these.
@@ -45,7 +45,7 @@ pub struct LiveUse {
 pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) surge: Surge,
-    pub(crate) flushed: bool,
+    pub(crate) keeping: Keeping,
 }
 
 /// One (account, model), interned by the [`crate::Ledger`]; keeps what it learned as long as somebody holds it.
@@ -63,7 +63,7 @@ impl fmt::Debug for CellHandle {
 
 impl CellHandle {
     pub(crate) fn new(key: Arc<CellKey>, shared: Arc<Shared>) -> Self {
-        let cell = Mutex::new(if shared.flushed { Cell::flushed() } else { Cell::default() });
+        let cell = Mutex::new(Cell::keeping(shared.keeping));
         Self { key, shared, cell }
     }
 
@@ -134,6 +134,15 @@ impl CellHandle {
 
     pub(crate) fn drain(&self, into: impl FnMut(BucketCharge)) {
         self.cell.lock().drain(into);
+    }
+
+    pub(crate) fn drain_journal(
+        &self,
+        into: &mut Vec<u8>,
+        wall_offset_us: i64,
+        workspace: impl Fn(WorkspaceSlot) -> Option<WorkspaceId>,
+    ) {
+        self.cell.lock().drain_journal(into, &self.key, wall_offset_us, workspace);
     }
 
     /// Gives back memory; `true` if the cell holds no charges.

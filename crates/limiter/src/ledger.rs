@@ -12,6 +12,15 @@ use crate::{BucketCharge, CellHandle, CellKey, Clock, Surge, handle::Shared};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WorkspaceSlot(pub u32);
 
+/// What a ledger keeps for the process until it is drained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keeping {
+    /// The changes of all charges, for [`Ledger::drain`].
+    pub charges: bool,
+    /// A record of every admission and what became of it, for [`Ledger::drain_journal`].
+    pub journal: bool,
+}
+
 /// Every cell of the process.
 pub struct Ledger {
     shared: Arc<Shared>,
@@ -34,16 +43,17 @@ impl fmt::Debug for Ledger {
 impl Ledger {
     /// An empty ledger on the process's clock, whose charges nobody drains.
     pub fn new(clock: Arc<dyn Clock>, surge: Surge) -> Self {
-        Self::of(Shared { clock, surge, flushed: false })
+        Self::keeping(clock, surge, Keeping::default())
     }
 
     /// An empty ledger that keeps the changes of its charges until [`Self::drain`] takes them.
     pub fn flushed(clock: Arc<dyn Clock>, surge: Surge) -> Self {
-        Self::of(Shared { clock, surge, flushed: true })
+        Self::keeping(clock, surge, Keeping { charges: true, journal: false })
     }
 
-    fn of(shared: Shared) -> Self {
-        Self { shared: Arc::new(shared), cells: Mutex::default(), slots: Mutex::default() }
+    /// An empty ledger that keeps what `keeping` says; what is kept must be drained.
+    pub fn keeping(clock: Arc<dyn Clock>, surge: Surge, keeping: Keeping) -> Self {
+        Self { shared: Arc::new(Shared { clock, surge, keeping }), cells: Mutex::default(), slots: Mutex::default() }
     }
 
     /// The cell of (account, model): the same one for every snapshot that asks, so that an edit finds the same use.
@@ -86,6 +96,14 @@ impl Ledger {
     pub fn drain(&self, mut into: impl FnMut(&CellKey, BucketCharge)) {
         for cell in self.cells() {
             cell.drain(|bucket| into(cell.key(), bucket));
+        }
+    }
+
+    /// Appends the journal since the last time to `into`: bytes to be added to a file that [`crate::verify`] reads.
+    /// `wall_offset_us` is the wall clock minus the process's clock, and must stay the same for the life of the process.
+    pub fn drain_journal(&self, wall_offset_us: i64, into: &mut Vec<u8>) {
+        for cell in self.cells() {
+            cell.drain_journal(into, wall_offset_us, |slot| self.workspace_id(slot));
         }
     }
 

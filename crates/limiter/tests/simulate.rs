@@ -59,6 +59,18 @@ fn a_missing_workspace_and_null_mean_no_limit_of_its_own() {
 }
 
 #[test]
+fn nothing_passes_a_limit_of_0() {
+    let trace = r#"{"t_us":0,"event":"call","id":"a","prompt_tokens":0,"max_tokens":0}"#;
+    let refused = |limits, cause| {
+        let told =
+            format!(r#""cause":"{cause}","scope":"account","window_s":60,"retry_after_us":null,"permanent":true}}"#);
+        assert!(simulate(limits, trace).expect("well formed")[0].ends_with(&told));
+    };
+    refused(r#"{"account":{"rpm":5,"tpm":0}}"#, "tokens");
+    refused(r#"{"account":{"rpm":0,"tpm":5}}"#, "requests");
+}
+
+#[test]
 fn the_default_workspace_is_the_one_left_out() {
     let limits = r#"{"account":{"rpm":2,"tpm":null},"workspaces":{"default":{"rpm":null,"tpm":null}}}"#;
     let trace = r#"{"t_us":0,"event":"call","id":"a","prompt_tokens":1,"max_tokens":0}
