@@ -91,9 +91,12 @@ fn figment() -> Result<Figment, ConfigError> {
         return Err(ConfigError(format!("SLUICE_CONFIG: there is no file {file}")));
     }
     let known: Vec<&str> = SETTINGS.iter().map(|(name, _)| *name).collect();
-    Ok(Figment::from(Serialized::defaults(Settings::default()))
-        .merge(Toml::file_exact(file))
-        .merge(Env::prefixed("SLUICE_").only(&known)))
+    let mut figment = Figment::from(Serialized::defaults(Settings::default()));
+    // A file that is named exactly must exist for figment; the usual one need not.
+    if std::path::Path::new(&file).is_file() {
+        figment = figment.merge(Toml::file_exact(file));
+    }
+    Ok(figment.merge(Env::prefixed("SLUICE_").only(&known)))
 }
 
 impl Settings {
