@@ -1,6 +1,6 @@
 //! Mounts the console: health, sessions, protection against forged requests, security headers. Pages are `app`'s.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use app::ssr::ConsoleState;
 use axum::{
@@ -37,7 +37,7 @@ const SESSION_DAYS: i64 = 14;
 /// The whole console as a service.
 pub fn router(state: ConsoleState, sessions: Sessions) -> Router {
     let secure = state.settings.secure_cookies;
-    let control = Arc::clone(&state.control);
+    let control = state.control.clone();
     let sessions = SessionManagerLayer::new(sessions)
         .with_name("sluice")
         .with_http_only(true)
@@ -80,7 +80,7 @@ fn fixed(name: &'static str, value: &'static str) -> SetResponseHeaderLayer<Head
     SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), HeaderValue::from_static(value))
 }
 
-async fn ready(State(control): State<Arc<Control>>) -> (StatusCode, &'static str) {
+async fn ready(State(control): State<Control>) -> (StatusCode, &'static str) {
     match control.store().read().await {
         Ok(_) => (StatusCode::OK, "ready\n"),
         Err(error) => {

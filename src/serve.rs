@@ -156,7 +156,7 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
         console: CancellationToken::new(),
         tasks: TaskTracker::new(),
     };
-    let flush = Flush {
+    let mut flush = Flush {
         store: control.store().clone(),
         records: Arc::clone(&records),
         usage: Usage::new(Arc::clone(&ledger), node),
@@ -178,7 +178,7 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
 
     let set_up_token = setup::begin(&control).await?.map(|it| it.expose().clone());
     let state = ConsoleState {
-        control: Arc::new(control.clone()),
+        control: control.clone(),
         live: Arc::new(LivePort(Arc::clone(&ledger))),
         settings: Arc::new(ConsoleSettings {
             gateway_url: settings.shown_gateway_url(),

@@ -1,7 +1,10 @@
 //! Settings: one page for each kind of thing, and what these pages share.
 
+pub(crate) mod audit;
 pub(crate) mod keys;
+pub(crate) mod members;
 pub(crate) mod models;
+pub(crate) mod providers;
 pub(crate) mod workspace;
 pub(crate) mod workspaces;
 
@@ -40,10 +43,10 @@ fn List(
     }
 }
 
-/// The button that opens the dialog of a new thing, and the dialog, which `?create=1` opens as well.
+/// The button that opens `create-dialog`, which `?create=1` opens as well; disabled with its reason.
 #[component]
 fn Create(
-    /// The words on the button and above the dialog.
+    /// The words on it.
     label: &'static str,
     /// Why it may not be pressed.
     refused: Option<String>,

@@ -96,7 +96,7 @@ fn ModelForm(view: ModelsView, model: Option<ModelView>) -> impl IntoView {
     let meterings = vec![Choice::new("tokens", "Requests and tokens"), Choice::new("calls", "Requests alone")];
     // After a conflict the fields hold what was typed; what is stored now stands under them.
     let conflict = flash_for(FORM).is_some_and(|flash| matches!(flash.outcome, Outcome::Conflict(_)));
-    let hint = |words: &str, stored: String| if conflict { format!("Stored now: {stored}") } else { words.to_owned() };
+    let hint = move |words: &str, stored: String| if conflict { format!("Stored now: {stored}") } else { words.to_owned() };
     let number = |value: Option<u64>| value.map(whole).unwrap_or_default();
     let rpm = if new { String::new() } else { whole(it.rpm) };
     view! {

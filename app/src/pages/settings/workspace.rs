@@ -59,12 +59,13 @@ fn Content(view: EditorView) -> impl IntoView {
 
 #[component]
 fn BasicInfo(workspace: WorkspaceView) -> impl IntoView {
+    let id = workspace.id.clone();
     view! {
         <section class="panel padded stack" aria-labelledby="basic">
             <h2 id="basic">"Basic info"</h2>
             <div class="basic">
                 <ActForm name=RENAME action="/api/workspaces/rename" class="rename">
-                    <input type="hidden" name="id" value=workspace.id.clone()/>
+                    <input type="hidden" name="id" value=id.clone()/>
                     <input type="hidden" name="revision" value=workspace.revision.to_string()/>
                     <Field name="name" label="Name" value=workspace.name required=true checked="workspace-name" disabled=refused(Action::Configure).is_some()/>
                     <Submit label="Rename" class="quiet" refused=refused(Action::Configure)/>

@@ -1,0 +1,192 @@
+//! A whole installation for one test: the real program in a folder of its own, a provider behind it, plain HTTP to it.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::{Request, body::Bytes};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use testkit::{Provider, ProviderSettings};
+
+pub(crate) struct Installation {
+    folder: tempfile::TempDir,
+    pub(crate) provider: Provider,
+    pub(crate) console: SocketAddr,
+    pub(crate) gateway: SocketAddr,
+    child: Option<Child>,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: hyper::HeaderMap,
+    pub(crate) body: String,
+}
+
+fn free_addr() -> SocketAddr {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a loopback port is free");
+    listener.local_addr().expect("it is bound")
+}
+
+impl Installation {
+    pub(crate) async fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().expect("a folder can be made"),
+            provider: Provider::start(ProviderSettings::instant()).await.expect("a loopback port is free"),
+            console: free_addr(),
+            gateway: free_addr(),
+            child: None,
+            client: Client::builder(TokioExecutor::new()).build_http(),
+        }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
+        command
+            .args(arguments)
+            .current_dir(self.folder())
+            .env("SLUICE_CONSOLE_ADDR", self.console.to_string())
+            .env("SLUICE_GATEWAY_ADDR", self.gateway.to_string())
+            .env("SLUICE_LOG", "warn");
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("the program was built for this test")
+    }
+
+    /// Runs a command that must succeed; its standard output.
+    pub(crate) fn done(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("output is text")
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.folder().join(name), text).expect("the folder can be written");
+    }
+
+    /// One model `m` of the stand-in provider, and a workspace `search` with these limits.
+    pub(crate) fn apply(&self, account: &str, workspace: &str) {
+        let url = self.provider.openai_base_url();
+        self.write(
+            "models.toml",
+            &format!(
+                "[[provider]]\nname = \"stand-in\"\nopenai_base_url = \"{url}\"\n\
+                 [[model]]\ncode = \"m\"\nprovider = \"stand-in\"\n{account}\n\
+                 [[workspace]]\nname = \"search\"\nmodels = [ {{ code = \"m\", {workspace} }} ]\n"
+            ),
+        );
+        self.done(&["apply", "models.toml"]);
+    }
+
+    pub(crate) fn key(&self, workspace: &str) -> String {
+        self.done(&["key", "create", "--workspace", workspace]).trim_end().to_owned()
+    }
+
+    pub(crate) fn owner(&self, email: &str, password: &str) {
+        let mut child = self
+            .command(&["user", "create", "--email", email, "--role", "owner", "--password-stdin"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the program was built for this test");
+        child.stdin.take().expect("it is piped").write_all(password.as_bytes()).expect("it reads");
+        assert!(child.wait().expect("it ends").success());
+    }
+
+    /// Starts the product and waits until it says where it listens.
+    pub(crate) fn serve(&mut self) {
+        let mut child = self.command(&["serve"]).stdout(Stdio::piped()).spawn().expect("the program was built");
+        let out = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut lines = out.lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.starts_with("gateway")), "it must say where it listens");
+        self.child = Some(child);
+    }
+
+    /// Ends it without a chance to write anything.
+    pub(crate) fn kill(&mut self) {
+        let mut child = self.child.take().expect("it was started");
+        child.kill().expect("it runs");
+        child.wait().expect("it ends");
+    }
+
+    /// Ends it as an operator would.
+    pub(crate) fn terminate(&mut self) {
+        let mut child = self.child.take().expect("it was started");
+        let asked = Command::new("kill").arg(child.id().to_string()).status().expect("kill is there");
+        assert!(asked.success());
+        assert!(child.wait().expect("it ends").success());
+    }
+
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+        let response = self.client.request(request).await.expect("it answers");
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.expect("the answer is whole").to_bytes();
+        let body = String::from_utf8(body.to_vec()).expect("the answer is text");
+        Answer { status: head.status.as_u16(), headers: head.headers, body }
+    }
+
+    /// One chat completion.
+    pub(crate) async fn chat(&self, key: &str) -> Answer {
+        let body = r#"{"model":"m","messages":[{"role":"user","content":"Who are you?"}],"max_tokens":5}"#;
+        let request = Request::post(format!("http://{}/v1/chat/completions", self.gateway))
+            .header("authorization", format!("Bearer {key}"))
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(body)))
+            .expect("it is a request");
+        self.send(request).await
+    }
+
+    /// A form, as the console's own script sends it.
+    pub(crate) async fn form(&self, path: &str, cookie: &str, fields: &str) -> Answer {
+        let request = Request::post(format!("http://{}{path}", self.console))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("accept", "application/json")
+            .header("origin", format!("http://{}", self.console))
+            .header("cookie", cookie)
+            .body(Full::new(Bytes::from(fields.to_owned())))
+            .expect("it is a request");
+        self.send(request).await
+    }
+
+    pub(crate) async fn get(&self, url: &str, cookie: &str) -> Answer {
+        let request = Request::get(url).header("cookie", cookie).body(Full::default()).expect("it is a request");
+        self.send(request).await
+    }
+
+    /// The figures, once `calls` calls are in them.
+    pub(crate) async fn report(&self, calls: i64) -> serde_json::Value {
+        loop {
+            let report = self.done(&["report", "--range", "1h", "--format", "json"]);
+            let report: serde_json::Value = serde_json::from_str(&report).expect("it is JSON");
+            if report["summary"]["total_calls"] == calls {
+                return report;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+impl Drop for Installation {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // The test is over, well or not; there is nobody to tell.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The whole process: real program, real file, real HTTP.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+mod installation;
+
+use installation::Installation;
+
+const EMAIL: &str = "owner@example.org";
+const PASSWORD: &str = "correct horse battery";
+
+#[tokio::test]
+async fn calls_are_limited_recorded_and_reported() {
+    let mut sluice = Installation::new().await;
+    sluice.apply("rpm = 600\ntpm = 100000", "rpm = 2");
+    let key = sluice.key("search");
+    assert!(key.starts_with("sk-") && !key.contains(char::is_whitespace), "{key:?}");
+    sluice.serve();
+
+    let first = sluice.chat(&key).await;
+    assert_eq!(first.status, 200, "{}", first.body);
+    assert_eq!(first.headers["x-ratelimit-remaining-requests"], "1");
+    // RPM 2 is one call in any second.
+    let second = sluice.chat(&key).await;
+    assert_eq!(second.status, 429, "{}", second.body);
+    assert_eq!((&second.headers["x-sluice-cause"], &second.headers["x-sluice-window"]), (&"requests".parse().unwrap(), &"1".parse().unwrap()));
+    assert_eq!(sluice.chat("sk-unknown").await.status, 401);
+
+    let report = sluice.report(2).await;
+    assert_eq!(report["summary"]["failures"], 1);
+    let row = &report["rows"][0];
+    assert_eq!((&row["model"], &row["workspace"]), (&"m".into(), &"search".into()));
+    assert_eq!(row["failure_rate"], 0.5);
+    sluice.terminate();
+}
+
+#[tokio::test]
+async fn an_edit_in_the_console_holds_for_the_calls_that_follow() {
+    let mut sluice = Installation::new().await;
+    sluice.apply("rpm = 6000\ntpm = 10000000", "rpm = 6000");
+    sluice.owner(EMAIL, PASSWORD);
+    let key = sluice.key("search");
+    sluice.serve();
+    assert_eq!(sluice.chat(&key).await.status, 200);
+
+    let cookie = sign_in(&sluice).await;
+    let list = sluice.get(&format!("http://{}/api/workspaces", sluice.console), &cookie).await;
+    let list: serde_json::Value = serde_json::from_str(&list.body).unwrap();
+    let search = list.as_array().unwrap().iter().find(|it| it["name"] == "search").unwrap();
+    let (id, revision) = (search["id"].as_str().unwrap(), &search["revision"]);
+
+    let above = format!("id={id}&revision={revision}&grant[0]=m&rpm[m]=6001&tpm[m]=");
+    let refused = sluice.form("/api/workspaces/limits/set", &cookie, &above).await;
+    assert!(refused.body.contains("6001 is above the account limit of 6000 requests per minute"), "{}", refused.body);
+
+    let lower = format!("id={id}&revision={revision}&grant[0]=m&rpm[m]=0&tpm[m]=");
+    let stored = sluice.form("/api/workspaces/limits/set", &cookie, &lower).await;
+    assert!(stored.body.contains("Done"), "{}", stored.body);
+    loop {
+        let answer = sluice.chat(&key).await;
+        if answer.status == 429 {
+            assert!(answer.body.contains("Workspace search may use 0 requests in 60 s for model m"), "{}", answer.body);
+            break;
+        }
+        assert_eq!(answer.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_killed_process_grants_no_second_quota() {
+    let mut sluice = Installation::new().await;
+    sluice.apply("rpm = 60000\ntpm = 10000000", "rpm = 180");
+    let key = sluice.key("search");
+    sluice.serve();
+    let mut admitted = 0;
+    while sluice.chat(&key).await.status == 200 {
+        admitted += 1;
+    }
+    assert_eq!(admitted, 3, "RPM 180 is three calls in any second");
+    sluice.report(4).await;
+    sluice.kill();
+    sluice.serve();
+    let answer = sluice.chat(&key).await;
+    let used: u64 = answer.headers["x-ratelimit-limit-requests"].to_str().unwrap().parse::<u64>().unwrap()
+        - answer.headers["x-ratelimit-remaining-requests"].to_str().unwrap().parse::<u64>().unwrap();
+    // Three calls, and the blackout's second of three for what a flush might have missed.
+    assert!(used >= 6, "{used} requests are charged after the restart: {}", answer.body);
+}
+
+#[tokio::test]
+async fn what_cannot_start_says_why_in_one_line() {
+    let mut sluice = Installation::new().await;
+    let fails = |sluice: &Installation, variable: &str, value: &str| {
+        let output = sluice.command(&["serve"]).env(variable, value).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), told.trim_end().lines().count()), (Some(1), 1), "{variable}={value}: {told}");
+        told
+    };
+    assert!(fails(&sluice, "SLUICE_CONSOLE_ADDR", "nowhere").contains("SLUICE_CONSOLE_ADDR"));
+    assert!(fails(&sluice, "SLUICE_MAX_BODY_BYTES", "-1").contains("SLUICE_MAX_BODY_BYTES"));
+    assert!(fails(&sluice, "SLUICE_DATABASE_URL", "mysql://x").contains("SLUICE_DATABASE_URL"));
+    sluice.write("a-file", "");
+    assert!(fails(&sluice, "SLUICE_DATABASE_URL", "sqlite://a-file/sluice.db").contains("a-file"));
+    assert!(fails(&sluice, "SLUICE_SECRET_KEY_FILE", "a-file/secret.key").contains("a-file"));
+    sluice.serve();
+    let taken = sluice.gateway.to_string();
+    assert!(fails(&sluice, "SLUICE_CONSOLE_ADDR", "127.0.0.1:0").contains(&taken));
+}
+
+#[tokio::test]
+async fn applying_twice_changes_nothing_and_a_wrong_file_neither() {
+    let sluice = Installation::new().await;
+    sluice.apply("rpm = 600\ntpm = 100000", "rpm = 100");
+    assert_eq!(sluice.done(&["apply", "models.toml"]), "nothing to do\n");
+    let file = std::fs::read_to_string(sluice.folder().join("models.toml")).unwrap();
+    sluice.write("wrong.toml", &file.replace("rpm = 100", "rpm = 700"));
+    let output = sluice.run(&["apply", "wrong.toml"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(told.contains("wrong.toml:") && told.contains("700 is above the account limit of 600 requests per minute"), "{told}");
+    assert!(sluice.done(&["apply", "--dry-run", "wrong.toml"].map(|it| if it == "wrong.toml" { "models.toml" } else { it })).contains("nothing to do"));
+}
+
+async fn sign_in(sluice: &Installation) -> String {
+    let fields = format!("email={}&password={}", EMAIL.replace('@', "%40"), PASSWORD.replace(' ', "+"));
+    let answer = sluice.form("/api/sign-in", "", &fields).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let cookie = answer.headers["set-cookie"].to_str().unwrap();
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
+    cookie.split(';').next().unwrap().to_owned()
+}
