@@ -290,34 +290,31 @@ impl<'a> Scanner<'a> {
 
     /// Moves to the next quote, backslash or control character; returns the bytes above 0x7f on the way.
     fn plain_run(&mut self) -> u64 {
-        const ONES: u64 = 0x0101_0101_0101_0101;
-        const HIGHS: u64 = 0x8080_8080_8080_8080;
+        let rest = self.text.get(self.at..).unwrap_or_default();
         let mut high = 0;
-        while let Some(word) = self.text.get(self.at..).and_then(|it| it.first_chunk::<8>()) {
-            let word = u64::from_le_bytes(*word);
-            let is = |byte: u8| {
-                let differs = word ^ (ONES * u64::from(byte));
-                differs.wrapping_sub(ONES) & !differs
-            };
-            let control = word.wrapping_sub(ONES * 0x20) & !word;
-            let stops = (is(b'"') | is(b'\\') | control) & HIGHS;
+        let words = rest.chunks_exact(8);
+        let mut passed = 0_usize;
+        let last = words.remainder();
+        for word in words {
+            let word = u64::from_le_bytes(word.try_into().expect("eight bytes"));
+            let stops = stops_in(word);
             if stops != 0 {
                 // The lowest mark is exact; those above it may be borrows.
-                let bytes = stops.trailing_zeros() / 8;
-                let before = word & HIGHS & ((1_u64 << (8 * bytes)) - 1);
-                self.at += bytes as usize;
+                let before = stops.wrapping_sub(1) & !stops & (word & HIGHS);
+                self.at += passed + stops.trailing_zeros() as usize / 8;
                 return high + u64::from(before.count_ones());
             }
             high += u64::from((word & HIGHS).count_ones());
-            self.at += 8;
+            passed += 8;
         }
-        while let Some(byte) = self.text.get(self.at) {
+        for byte in last {
             if *byte == b'"' || *byte == b'\\' || *byte < 0x20 {
                 break;
             }
             high += u64::from(*byte >> 7);
-            self.at += 1;
+            passed += 1;
         }
+        self.at += passed;
         high
     }
 
@@ -361,6 +358,19 @@ impl<'a> Scanner<'a> {
         }
         Ok(unit)
     }
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = 0x8080_8080_8080_8080;
+
+/// The high bit of every byte of `word` that is a quote, a backslash or a control character.
+const fn stops_in(word: u64) -> u64 {
+    const QUOTES: u64 = 0x2222_2222_2222_2222;
+    const BACKSLASHES: u64 = 0x5c5c_5c5c_5c5c_5c5c;
+    const SPACES: u64 = 0x2020_2020_2020_2020;
+    let (quotes, backslashes) = (word ^ QUOTES, word ^ BACKSLASHES);
+    let zeros = (quotes.wrapping_sub(ONES) & !quotes) | (backslashes.wrapping_sub(ONES) & !backslashes);
+    (zeros | (word.wrapping_sub(SPACES) & !word)) & HIGHS
 }
 
 const fn is_leading(unit: u32) -> bool {
