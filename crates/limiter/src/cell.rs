@@ -272,7 +272,9 @@ impl Cell {
             tokens: limits.tpm.map_or(0, |it| it.per_second().cast_signed()),
         };
         let nothing = ScopeCharge::default();
-        let whole = BucketCharge { end: at, slot: WorkspaceSlot(0), account: second(account), workspace: nothing };
+        // The account's part goes under any workspace; the first there is will do.
+        let slot = workspaces.first().map_or(WorkspaceSlot(0), |it| it.0);
+        let whole = BucketCharge { end: at, slot, account: second(account), workspace: nothing };
         let parts = workspaces.iter().map(|&(slot, own)| BucketCharge {
             end: at,
             slot,

@@ -141,6 +141,23 @@ fn an_active_cell_costs_half_a_kilobyte_and_an_idle_one_nothing() {
 }
 
 #[test]
+fn twenty_thousand_cells_and_ten_thousand_calls_a_second_fit_into_64_mb() {
+    let clock = Arc::new(ManualClock::at(Micros(200 * SECOND)));
+    let ledger = Ledger::flushed(clock.clone(), Surge::default());
+    let before = live();
+    let cells = 20_000;
+    for call in 0..600_000 {
+        clock.advance(100);
+        one_call(&ledger, call % cells);
+        if call % 1_000 == 0 {
+            ledger.drain(|_, _| ());
+        }
+    }
+    let megabytes = (live() - before) as f64 / 1e6;
+    assert!(megabytes < 48.0, "{megabytes} MB");
+}
+
+#[test]
 fn a_cell_that_is_held_keeps_what_it_learned_and_forgets_its_charges() {
     let clock = Arc::new(ManualClock::at(Micros(200 * SECOND)));
     let world =
