@@ -92,8 +92,8 @@ fn figment() -> Result<Figment, ConfigError> {
     }
     let known: Vec<&str> = SETTINGS.iter().map(|(name, _)| *name).collect();
     let mut figment = Figment::from(Serialized::defaults(Settings::default()));
-    // A file that is named exactly must exist for figment; the usual one need not.
-    if std::path::Path::new(&file).is_file() {
+    // `exact`: a file of that name in a folder above belongs to something else.
+    if std::path::Path::new(&file).exists() {
         figment = figment.merge(Toml::file_exact(file));
     }
     Ok(figment.merge(Env::prefixed("SLUICE_").only(&known)))
