@@ -298,6 +298,8 @@ impl Cell {
         if log.is_empty() && !self.touched.counts(IDLE, self.last) {
             self.next = log.next();
             self.log = None;
+            self.flush.iter_mut().for_each(|it| it.release());
+            self.journal.iter_mut().for_each(|it| it.release());
         }
         self.log.is_none() && self.flushed_all()
     }

@@ -63,6 +63,11 @@ impl Flush {
         self.changes.is_empty()
     }
 
+    /// Gives back the room that was kept for the next tick.
+    pub(crate) fn release(&mut self) {
+        self.changes.shrink_to_fit();
+    }
+
     pub(crate) fn note(&mut self, at: Micros, slot: WorkspaceSlot, requests: u32, from: Reserved, to: Reserved) {
         let change = |from: u64, to: u64| ScopeCharge { requests: requests.into(), tokens: difference(from, to) };
         self.keep(BucketCharge {

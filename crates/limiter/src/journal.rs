@@ -98,6 +98,12 @@ impl Journal {
         self.records.is_empty()
     }
 
+    /// Gives back the room that was kept for the next chunk.
+    pub(crate) fn release(&mut self) {
+        self.records.shrink_to_fit();
+        self.stated.shrink_to_fit();
+    }
+
     /// Appends what was gathered to `into` as one chunk, if there is anything, and begins anew.
     pub(crate) fn drain(
         &mut self,
