@@ -17,7 +17,7 @@
 //! 5. State that only the browser has (a picker, a preview) is an `#[island]` with props that serialize; keep it small,
 //!    its code is what the reader downloads. Everything in it also works as a plain form.
 //! 6. No `style=` (the content security policy blocks it), no `<textarea>` (the server does not escape its content),
-//!    every `<table>` has a `<tbody>` and lies in `<div class="scroll" tabindex="0" role="region" aria-labelledby=…>`,
+//!    every `<table>` has a `<tbody>` and lies in `<div class="scroll" tabindex="0" role="group" aria-labelledby=…>`,
 //!    times are [`ui::Moment`], and a control that is not allowed is disabled with `page::refused(action)` as its reason.
 #![recursion_limit = "256"]
 
@@ -58,6 +58,9 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/settings/workspaces") view=pages::settings::workspaces::Workspaces ssr=SsrMode::Async/>
                     <Route path=path!("/settings/workspaces/:id") view=pages::settings::workspace::Workspace ssr=SsrMode::Async/>
                     <Route path=path!("/settings/keys") view=pages::settings::keys::Keys ssr=SsrMode::Async/>
+                    <Route path=path!("/settings/providers") view=pages::settings::providers::Providers ssr=SsrMode::Async/>
+                    <Route path=path!("/settings/members") view=pages::settings::members::Members ssr=SsrMode::Async/>
+                    <Route path=path!("/settings/audit") view=pages::settings::audit::Audit ssr=SsrMode::Async/>
                     <Route path=path!("/settings/models") view=pages::settings::models::Models ssr=SsrMode::Async/>
                     <Route path=path!("/sign-in") view=pages::sign_in::SignIn ssr=SsrMode::Async/>
                     <Route path=path!("/set-up") view=pages::set_up::SetUp ssr=SsrMode::Async/>

@@ -24,6 +24,8 @@ pub const AUDIT: &str = "/settings/audit";
 pub const HELP: &str = "/help/rate-limits";
 /// Sign-in.
 pub const SIGN_IN: &str = "/sign-in";
+/// Where an invitation is accepted.
+pub const INVITATION: &str = "/invitation";
 /// First-run set-up.
 pub const SET_UP: &str = "/set-up";
 

@@ -4,18 +4,24 @@ use crate::Result;
 use sha2::{Digest, Sha256};
 use std::{fs, path::Path};
 
-/// Folders and files whose content decides what the browser gets.
-const SOURCES: &[&str] = &[
-    "Cargo.lock", "Cargo.toml", "app/Cargo.toml", "app/src", "crates/domain", "crates/hydrate", "public", "style", "xtask/src",
-];
+/// What decides which code the browser gets.
+pub(crate) const CODE: &[&str] =
+    &["Cargo.lock", "Cargo.toml", "app/Cargo.toml", "app/src", "crates/domain", "crates/hydrate", "xtask/src"];
+/// What else decides what the browser gets.
+pub(crate) const LOOKS: &[&str] = &["public", "style"];
 
-/// The hash over [`SOURCES`], names and contents, in a fixed order.
-pub(crate) fn of_sources(root: &Path) -> Result<String> {
+/// The hash over files and folders, names and contents, in a fixed order.
+pub(crate) fn of(root: &Path, sources: &[&str]) -> Result<String> {
     let mut hash = Sha256::new();
-    for source in SOURCES {
+    for source in sources {
         add(root, Path::new(source), &mut hash)?;
     }
     Ok(hex(&hash.finalize()))
+}
+
+/// The hash of one file.
+pub(crate) fn of_file(path: &Path) -> Result<String> {
+    Ok(hex(&Sha256::digest(fs::read(path)?)))
 }
 
 fn add(root: &Path, path: &Path, hash: &mut Sha256) -> Result<()> {

@@ -66,13 +66,14 @@ fn run() -> Result<()> {
 
 fn browser(flavour: Flavour) -> Result<()> {
     let (root, started) = (root(), Instant::now());
-    let sources = fingerprint::of_sources(&root)?;
+    let code = fingerprint::of(&root, fingerprint::CODE)?;
+    let sources = format!("{code}{}", fingerprint::of(&root, fingerprint::LOOKS)?);
     if site::is_current(&root, flavour, &sources) {
         step("the browser part is up to date");
         return Ok(());
     }
     let css = style::bundle(&root)?;
-    let code = wasm::build(&root, flavour)?;
+    let code = wasm::build(&root, flavour, &code)?;
     site::write(&root, flavour, &sources, &code, &css)?;
     step(&format!("the browser part is in target/site after {} s", started.elapsed().as_secs()));
     Ok(())

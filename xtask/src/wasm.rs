@@ -1,6 +1,7 @@
 //! Compiles `crates/hydrate` for the browser, makes its glue and shrinks it.
 
-use crate::{Flavour, Result, step, toolchain};
+use crate::{Flavour, Result, fingerprint, step, toolchain};
+use serde::{Deserialize, Serialize};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -16,6 +17,7 @@ pub(crate) struct Code {
     pub(crate) optimised: bool,
 }
 
+const WASM: &str = "sluice_bg.wasm";
 const BINARYEN: &str = "binaryen@132.0.0";
 
 // Named one by one: with all features, binaryen 132 writes compact imports that browsers refuse to load.
@@ -24,8 +26,50 @@ const OPTIMISE: &[&str] = &[
     "--enable-mutable-globals", "--enable-multivalue",
 ];
 
-/// Builds everything that is code.
-pub(crate) fn build(root: &Path, flavour: Flavour) -> Result<Code> {
+/// What was made last in `target-browser/bindgen`, and of what.
+#[derive(PartialEq, Serialize, Deserialize)]
+struct Made {
+    flavour: String,
+    /// Fingerprint of the sources.
+    sources: String,
+    /// Hash of what the compiler made of them: often the same for other sources, since most code is the server's.
+    compiled: String,
+    optimised: bool,
+}
+
+/// Builds everything that is code, or takes what was built before of the same.
+pub(crate) fn build(root: &Path, flavour: Flavour, sources: &str) -> Result<Code> {
+    let out = root.join("target-browser/bindgen");
+    let last: Option<Made> = fs::read(out.join("made.json")).ok().and_then(|it| serde_json::from_slice(&it).ok());
+    let last = last.filter(|it| it.flavour == flavour.as_str());
+    if let Some(last) = last.as_ref().filter(|it| it.sources == sources) {
+        return read(&out, last.optimised);
+    }
+    let compiled = compile(root, flavour)?;
+    let hash = fingerprint::of_file(&compiled)?;
+    let mut made = Made { flavour: flavour.as_str().into(), sources: sources.into(), compiled: hash, optimised: false };
+    match last {
+        Some(last) if last.compiled == made.compiled => made.optimised = last.optimised,
+        _ => {
+            step("wasm: making the glue");
+            fs::create_dir_all(&out)?;
+            let mut bindgen = Bindgen::new();
+            bindgen.input_path(&compiled).out_name("sluice").typescript(false);
+            bindgen.remove_name_section(true).remove_producers_section(true);
+            bindgen.web(true).map_err(|error| format!("wasm-bindgen: {error:#}"))?;
+            bindgen.generate(&out).map_err(|error| format!("wasm-bindgen: {error:#}"))?;
+            made.optimised = flavour == Flavour::Full && optimise(root, &out.join(WASM))?;
+        }
+    }
+    fs::write(out.join("made.json"), serde_json::to_vec(&made)?)?;
+    read(&out, made.optimised)
+}
+
+fn read(out: &Path, optimised: bool) -> Result<Code> {
+    Ok(Code { wasm: fs::read(out.join(WASM))?, glue: fs::read(out.join("sluice.js"))?, optimised })
+}
+
+fn compile(root: &Path, flavour: Flavour) -> Result<PathBuf> {
     let tools = toolchain::find(root)?;
     step(&format!("wasm: compiling the browser part ({}; the first time takes minutes)", flavour.as_str()));
     let mut cargo = Command::new(&tools.cargo);
@@ -38,18 +82,7 @@ pub(crate) fn build(root: &Path, flavour: Flavour) -> Result<Code> {
     if !cargo.status()?.success() {
         return Err("the browser part does not compile".into());
     }
-    let compiled = tools.target_dir.join(toolchain::TARGET).join(flavour.profile()).join("hydrate.wasm");
-
-    step("wasm: making the glue");
-    let out = root.join("target-browser/bindgen");
-    fs::create_dir_all(&out)?;
-    let mut bindgen = Bindgen::new();
-    bindgen.input_path(&compiled).out_name("sluice").typescript(false).remove_name_section(true).remove_producers_section(true);
-    bindgen.web(true).map_err(|error| format!("wasm-bindgen: {error:#}"))?;
-    bindgen.generate(&out).map_err(|error| format!("wasm-bindgen: {error:#}"))?;
-    let (wasm, glue) = (out.join("sluice_bg.wasm"), fs::read(out.join("sluice.js"))?);
-    let optimised = flavour == Flavour::Full && optimise(root, &wasm)?;
-    Ok(Code { wasm: fs::read(&wasm)?, glue, optimised })
+    Ok(tools.target_dir.join(toolchain::TARGET).join(flavour.profile()).join("hydrate.wasm"))
 }
 
 fn optimise(root: &Path, wasm: &Path) -> Result<bool> {

@@ -2,9 +2,12 @@
 
 #![allow(missing_docs, reason = "a server function makes a struct of its arguments, which carry the form's own names")]
 
+pub mod audit;
 pub mod door;
 pub mod keys;
+pub mod members;
 pub mod models;
 pub mod monitoring;
+pub mod providers;
 pub mod rate_limit;
 pub mod workspaces;

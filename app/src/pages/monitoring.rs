@@ -127,7 +127,7 @@ fn Chart(chart: ChartView) -> impl IntoView {
             <div inner_html=chart.svg></div>
             <details>
                 <summary>"As a table"</summary>
-                <div class="scroll" tabindex="0" role="region" aria-label=region>
+                <div class="scroll" tabindex="0" role="group" aria-label=region>
                     <table><thead><tr>{columns}</tr></thead><tbody>{rows}</tbody></table>
                 </div>
             </details>

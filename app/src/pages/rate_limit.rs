@@ -50,7 +50,7 @@ fn Content(view: RateLimitView) -> impl IntoView {
                     <Icon name="up"/>"Increase Rate Limit Temporarily"
                 </button>
             </div>
-            <div class="scroll" tabindex="0" role="region" aria-labelledby="limits">
+            <div class="scroll" tabindex="0" role="group" aria-labelledby="limits">
                 <table class="pinned">
                     <thead>
                         <tr>
@@ -157,7 +157,7 @@ fn Running(running: RunningView, allowed: bool) -> impl IntoView {
 #[component]
 fn History(rows: AnyView) -> impl IntoView {
     view! {
-        <div class="scroll" tabindex="0" role="region" aria-labelledby="history">
+        <div class="scroll" tabindex="0" role="group" aria-labelledby="history">
             <table>
                 <thead>
                     <tr>
@@ -205,7 +205,7 @@ fn IncreaseDialog(models: Vec<LimitView>, valid_days: u32, until_ms: i64) -> imp
         <Dialog id=DIALOG title="Increase Rate Limit Temporarily" open=asked.is_some() || failed.is_some() back=paths::RATE_LIMIT>
             <ActForm name=INCREASE action="/api/increases/create" class="stack">
                 <IncreaseModel models=models.iter().map(Offer::of).collect() chosen=chosen/>
-                <Field name="tpm" label="Token Rate Limit" inputmode="numeric" required=true checked="limit" hint=hint/>
+                <Field name="tpm" label="Token Rate Limit" inputmode="numeric" required=true autofocus=true checked="limit" hint=hint/>
                 <p class="soft">"Holds until "<Moment ms=until_ms/>"."</p>
                 <div class="actions">
                     <a class="button quiet" href=paths::RATE_LIMIT data-close="">"Cancel"</a>

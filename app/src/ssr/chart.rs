@@ -57,10 +57,7 @@ pub(crate) fn line(title: &str, points: &Points, limit: Option<u64>, axis: Axis)
     let top = nice_top(highest.max(shown_limit.unwrap_or(0.0)));
     let mut svg = frame(title, top, axis);
     for run in runs(points) {
-        let mut path = String::new();
-        for (i, (ms, value)) in run.iter().enumerate() {
-            let _ = write!(path, "{}{:.1} {:.1}", if i == 0 { "M" } else { "L" }, axis.x(*ms), y(*value, top));
-        }
+        let path = path(&run, top, axis);
         let (first, last) = (axis.x(run[0].0), axis.x(run[run.len() - 1].0));
         let ground = y(0.0, top);
         let _ = write!(svg, r#"<path class="area" d="{path}L{last:.1} {ground:.1}L{first:.1} {ground:.1}Z"/><path class="line" d="{path}"/>"#);
@@ -75,6 +72,32 @@ pub(crate) fn line(title: &str, points: &Points, limit: Option<u64>, axis: Axis)
     }
     svg.push_str("</svg>");
     svg
+}
+
+/// Several lines on one scale; each has a class of its own.
+pub(crate) fn lines(title: &str, series: &[(&str, &Points)], axis: Axis) -> String {
+    let values = series.iter().flat_map(|(_, points)| points.iter()).filter_map(|(_, value)| *value);
+    let top = nice_top(values.fold(0.0, f64::max));
+    let mut svg = frame(title, top, axis);
+    for (class, points) in series {
+        for run in runs(points) {
+            let _ = write!(svg, r#"<path class="{class}" d="{}"/>"#, path(&run, top, axis));
+        }
+    }
+    svg.push_str("</svg>");
+    svg
+}
+
+/// A stretch without gaps; a single point becomes a short dash that can be seen.
+fn path(run: &[(i64, f64)], top: f64, axis: Axis) -> String {
+    let mut path = String::new();
+    for (i, (ms, value)) in run.iter().enumerate() {
+        let _ = write!(path, "{}{:.1} {:.1}", if i == 0 { "M" } else { "L" }, axis.x(*ms), y(*value, top));
+    }
+    if run.len() == 1 {
+        path.push_str("h2");
+    }
+    path
 }
 
 /// Columns made of parts that add up; each part has a class of its own.

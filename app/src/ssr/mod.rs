@@ -2,6 +2,7 @@
 //! The process mounts [`router`]; sessions and the layers against forged requests lie around it.
 
 mod answer;
+pub(crate) mod audit;
 pub mod assets;
 mod chart;
 mod identity;

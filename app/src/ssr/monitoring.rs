@@ -90,6 +90,12 @@ pub(crate) async fn view(state: &ConsoleState, caller: &Caller, query: Monitorin
     Ok(view)
 }
 
+/// `3h` → `3 h`.
+fn spaced(word: &str) -> String {
+    let (digits, unit) = word.split_at(word.len() - 1);
+    format!("{digits} {unit}")
+}
+
 /// Reads the range: a preset, or two instants. Whatever cannot be shown as it was asked for is cut, and said.
 fn asked(query: &MonitoringQuery, now_ms: i64) -> Asked {
     let preset = Preset::parse(&query.range).unwrap_or_default();
@@ -97,7 +103,7 @@ fn asked(query: &MonitoringQuery, now_ms: i64) -> Asked {
         range: TimeRange::ending_now(preset.minutes(), now_ms),
         live: true,
         note,
-        length: preset.as_str().to_owned(),
+        length: spaced(preset.as_str()),
     };
     if query.from.is_empty() && query.to.is_empty() {
         let unknown = !query.range.is_empty() && Preset::parse(&query.range).is_none();

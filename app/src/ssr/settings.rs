@@ -4,16 +4,19 @@ use super::{Caller, ConsoleState, failure, outcome};
 use crate::{
     api::{
         keys::{KeyView, KeysView},
+        members::{MemberView, MembersView},
         models::{ModelView, ModelsView},
+        providers::ProviderView,
         workspaces::{EditorView, GrantView, WorkspaceView},
     },
     draft::{Draft, field_name},
     error::ApiError,
     outcome::{FieldError, Outcome},
+    paths,
     ui::Choice,
 };
 use control::workspaces::{Grant, SetLimits};
-use domain::{Action, Cause, WorkspaceId};
+use domain::{Action, Cause, Role, WorkspaceId};
 
 /// Limits and counts are never negative; the store counts in signed numbers.
 fn count(n: i64) -> u64 {
@@ -147,4 +150,44 @@ pub(crate) async fn models(state: &ConsoleState, caller: &Caller) -> Result<Mode
     });
     let providers = providers.into_iter().map(|it| Choice::new(it.name.clone(), it.name));
     Ok(ModelsView { models: models.collect(), providers: providers.collect() })
+}
+
+/// The account's providers.
+pub(crate) async fn providers(state: &ConsoleState, caller: &Caller) -> Result<Vec<ProviderView>, ApiError> {
+    let rows = control::providers::list(&state.control, &caller.actor).await.map_err(failure)?;
+    let views = rows.into_iter().map(|it| ProviderView {
+        id: it.id,
+        name: it.name,
+        openai_base_url: it.openai_base_url.unwrap_or_default(),
+        dashscope_base_url: it.dashscope_base_url.unwrap_or_default(),
+        anthropic_base_url: it.anthropic_base_url.unwrap_or_default(),
+        has_credential: it.has_credential,
+        revision: it.revision,
+    });
+    Ok(views.collect())
+}
+
+/// The account's members, and what the viewer may make of them.
+pub(crate) async fn members(state: &ConsoleState, caller: &Caller) -> Result<MembersView, ApiError> {
+    let rows = control::members::list(&state.control, &caller.actor).await.map_err(failure)?;
+    let workspaces = control::workspaces::list(&state.control, &caller.actor).await.map_err(failure)?;
+    let may = |role: Role| caller.viewer.standing.may(Action::ManageMember(role));
+    let members = rows.into_iter().map(|it| MemberView {
+        editable: may(it.role),
+        id: it.id,
+        email: it.email,
+        role: it.role.as_str().to_owned(),
+        workspace: it.workspace.unwrap_or_default(),
+        last_sign_in_ms: it.last_sign_in_at,
+        invited_until_ms: it.invited_until,
+    });
+    let roles = Role::ALL.iter().filter(|it| may(**it)).map(|it| Choice::new(it.as_str(), it.as_str()));
+    let scheme = if state.settings.secure_cookies { "https" } else { "http" };
+    let host = super::answer::parts().headers.get("host").and_then(|it| it.to_str().ok()).unwrap_or_default().to_owned();
+    Ok(MembersView {
+        members: members.collect(),
+        roles: roles.collect(),
+        workspaces: workspaces.into_iter().map(|it| Choice::new(it.id, it.name)).collect(),
+        invitation_url: format!("{scheme}://{host}{}?token=", paths::INVITATION),
+    })
 }

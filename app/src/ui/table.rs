@@ -13,13 +13,16 @@ pub fn SortHeader(
     sort: String,
     /// The address of the table sorted otherwise.
     to: String,
+    /// Whether the column holds numbers.
+    #[prop(optional)]
+    number: bool,
     /// The unit, under the label.
     #[prop(default = "")]
     unit: &'static str,
 ) -> impl IntoView {
     let order = direction(&sort, column);
     view! {
-        <th scope="col" aria-sort=order>
+        <th scope="col" class:number=number aria-sort=order>
             <a class="sort" href=to>
                 {label}
                 {(!unit.is_empty()).then(|| view! { <small>{unit}</small> })}

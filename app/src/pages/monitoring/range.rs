@@ -45,7 +45,7 @@ pub(super) fn Filters(query: MonitoringQuery, range: RangeView, workspaces: Vec<
             <button type="submit" class="button quiet without-script">"Filter"</button>
             <div class="when">
                 <a class="bare" href=range.back aria-label="One range earlier">"‹"</a>
-                <span><Moment ms=range.from_ms/>" – "<Moment ms=range.to_ms/>" "<Zone ms=range.to_ms/></span>
+                <span class="nowrap"><Moment ms=range.from_ms/>" –"</span>" "<span class="nowrap"><Moment ms=range.to_ms/>" "<Zone ms=range.to_ms/></span>
                 {forward}
             </div>
             {children()}

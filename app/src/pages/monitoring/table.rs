@@ -27,7 +27,7 @@ pub(super) fn ModelTable(query: MonitoringQuery, groups: Vec<GroupView>, stopped
         .iter()
         .map(|(label, column, unit)| {
             let to = MonitoringQuery { sort: next_order(&query.sort, column), ..query.clone() }.address(paths::MONITORING);
-            view! { <SortHeader label=label column=column unit=unit sort=query.sort.clone() to=to/> }
+            view! { <SortHeader label=label column=column unit=unit number=!matches!(*column, "model" | "workspace") sort=query.sort.clone() to=to/> }
         })
         .collect();
     let csv = query.address(paths::MONITORING_CSV);
@@ -38,7 +38,7 @@ pub(super) fn ModelTable(query: MonitoringQuery, groups: Vec<GroupView>, stopped
                 <h2 id="by-model">"Models"</h2>
                 <a class="button quiet small" href=csv rel="external" download="monitoring.csv"><Icon name="download"/>"CSV"</a>
             </div>
-            <div class="scroll" tabindex="0" role="region" aria-labelledby="by-model">
+            <div class="scroll" tabindex="0" role="group" aria-labelledby="by-model">
                 <table class="pinned figures">
                     <thead><tr>{headers}</tr></thead>
                     {rows}
@@ -57,7 +57,7 @@ fn Group(group: GroupView) -> impl IntoView {
         let key = format!("{model}/{}", part.workspace);
         return view! {
             <tbody>
-                <tr><th scope="row" class="model">{model}</th><td>{part.workspace.clone()}</td><Figures row=part.row.clone() key=key/></tr>
+                <tr><th scope="row" class="model">{model}</th><td class="nowrap">{part.workspace.clone()}</td><Figures row=part.row.clone() key=key/></tr>
             </tbody>
         }
         .into_any();
@@ -69,7 +69,7 @@ fn Group(group: GroupView) -> impl IntoView {
         .into_iter()
         .map(|PartView { workspace, row }| {
             let key = format!("{model}/{workspace}");
-            view! { <tr class="part"><td>{model.clone()}</td><td>{workspace}</td><Figures row=row key=key/></tr> }
+            view! { <tr class="part"><td>{model.clone()}</td><td class="nowrap">{workspace}</td><Figures row=row key=key/></tr> }
         })
         .collect();
     view! {
@@ -78,7 +78,7 @@ fn Group(group: GroupView) -> impl IntoView {
                 <th scope="row" class="model">
                     <button type="button" class="fold" aria-expanded="true" data-fold=""><Icon name="chevron"/>{model.clone()}</button>
                 </th>
-                <td><small>{count}</small></td>
+                <td class="nowrap"><small>{count}</small></td>
                 <Figures row=group.total key=total_key/>
             </tr>
             {parts}

@@ -4,7 +4,7 @@ use super::AccountLimits;
 use crate::{
     api::monitoring::ChartView,
     error::ApiError,
-    format::{clock_text, compact, day_text, mean, minute_text, whole},
+    format::{NOTHING, clock_text, compact, day_text, mean, minute_text, whole},
     ssr::{
         Caller, ConsoleState,
         chart::{self, Axis},
@@ -43,6 +43,7 @@ pub(super) async fn of(
     let calls = one.points.iter().map(|it| (it.at_ms, it.figures.calls)).collect();
     charts.push(drawing.per_minute("Calls per minute", limit.rpm, &calls));
     charts.push(refusals(&all, query, axis));
+    charts.push(drawing.latency(&one));
     Ok(charts)
 }
 
@@ -61,18 +62,48 @@ struct Drawing<'a> {
 }
 
 impl Drawing<'_> {
+    /// Percentiles of the latencies of calls answered to the end, in seconds.
+    fn latency(&self, charts: &Charts) -> ChartView {
+        let shares = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)];
+        let found: BTreeMap<i64, [Option<f64>; 3]> =
+            charts.histograms.iter().map(|it| (it.at_ms, shares.map(|(_, share)| it.latency.quantile_ms(share).map(|ms| ms / 1_000.0)))).collect();
+        let steps: Vec<i64> = self.steps().collect();
+        let series: Vec<Vec<(i64, Option<f64>)>> = (0..shares.len())
+            .map(|i| steps.iter().map(|at| ((*at).max(self.range.from_ms), found.get(at).and_then(|it| it[i]))).collect())
+            .collect();
+        let classes = ["line p50", "line p95", "line p99"];
+        let lines: Vec<_> = classes.into_iter().zip(&series).map(|(class, points)| (class, points.as_slice())).collect();
+        let in_seconds = |value: Option<f64>| value.map_or_else(|| NOTHING.to_owned(), |it| format!("{it:.2}"));
+        let rows = found.iter().rev().map(|(at, values)| std::iter::once(minute_text(*at)).chain(values.map(in_seconds)).collect());
+        ChartView {
+            rows: rows.take(TABLE_ROWS).collect(),
+            svg: chart::lines(&format!("Latency of {} in seconds", self.model), &lines, self.axis),
+            title: "Latency".to_owned(),
+            note: format!("{} · seconds", self.model),
+            legend: shares.map(|(name, _)| (name.to_owned(), name.to_owned())).to_vec(),
+            columns: ["Time (UTC)", "p50 (s)", "p95 (s)", "p99 (s)"].map(str::to_owned).to_vec(),
+        }
+    }
+
+    /// Where steps begin that have begun.
+    fn steps(&self) -> impl Iterator<Item = i64> {
+        let first = self.range.from_ms.div_euclid(self.step_ms) * self.step_ms;
+        let step = self.step_ms;
+        // A minute that is not over yet would draw a fall that is none; longer steps count the minutes that have passed.
+        let last = self.range.to_ms.min(self.now_ms) - if step == MINUTE_MS { step } else { 1 };
+        std::iter::successors(Some(first), move |at| Some(at + step)).take_while(move |at| *at <= last)
+    }
+
     /// What was counted in each step, divided by its minutes.
     #[allow(clippy::cast_precision_loss, reason = "a pixel is coarser")]
     fn per_minute(&self, name: &str, limit: Option<u64>, counted: &BTreeMap<i64, i64>) -> ChartView {
         let first = counted.keys().next().copied().unwrap_or(self.range.to_ms);
         let mut points = Vec::new();
-        let mut at = self.range.from_ms.div_euclid(self.step_ms) * self.step_ms;
-        while at < self.range.to_ms.min(self.now_ms) {
+        for at in self.steps() {
             // A step that is not over yet counts only the minutes that have passed.
             let minutes = ((self.now_ms - at).min(self.step_ms) as f64 / MINUTE_MS as f64).max(1.0);
             let value = (at >= first).then(|| counted.get(&at).copied().unwrap_or(0) as f64 / minutes);
             points.push((at.max(self.range.from_ms), value));
-            at += self.step_ms;
         }
         let note = match limit {
             Some(limit) => format!("{} · limit {}", self.model, compact(limit)),

@@ -91,7 +91,7 @@ pub(super) fn tiles(now: &Averages, before: &Averages, length: &str) -> Vec<Tile
         tile(label, now.map_or_else(|| NOTHING.to_owned(), millis), exact, change, false)
     };
     let failures = match now.failure_rate() {
-        Some(rate) => format!("{} of calls · {}", percent(rate), difference(now.failed, before.failed, &against)),
+        Some(rate) => format!("{} · {} of calls", difference(now.failed, before.failed, ""), percent(rate)),
         None => difference(now.failed, before.failed, &against),
     };
     vec![
@@ -106,8 +106,8 @@ pub(super) fn tiles(now: &Averages, before: &Averages, length: &str) -> Vec<Tile
 fn difference(now: u64, before: u64, against: &str) -> String {
     match now.cmp(&before) {
         std::cmp::Ordering::Equal => "same as before".to_owned(),
-        std::cmp::Ordering::Greater => format!("+{} {against}", compact(now - before)),
-        std::cmp::Ordering::Less => format!("−{} {against}", compact(before - now)),
+        std::cmp::Ordering::Greater => format!("+{} {against}", compact(now - before)).trim_end().to_owned(),
+        std::cmp::Ordering::Less => format!("−{} {against}", compact(before - now)).trim_end().to_owned(),
     }
 }
 
@@ -211,7 +211,7 @@ mod tests {
         let changes: Vec<_> = tiles(&now, &before, "3 h").into_iter().map(|it| it.change).collect();
         assert_eq!(
             changes,
-            ["same as before", "+12.0% vs previous 3 h", "8.0% of calls · +4 vs previous 3 h", "none vs previous 3 h", "−50 ms vs previous 3 h"]
+            ["same as before", "+12.0% vs previous 3 h", "+4 · 8.0% of calls", "none vs previous 3 h", "−50 ms vs previous 3 h"]
         );
     }
 

@@ -1,0 +1,103 @@
+//! Settings › Providers: where models are called, and with which credential.
+
+use super::{Create, List, asked, row_link};
+use crate::{
+    api::providers::{FORM, ProviderView, providers},
+    components::{
+        frame::PageHead,
+        page::{flash_for, refused},
+    },
+    format::NOTHING,
+    outcome::Outcome,
+    paths,
+    read::content,
+    ui::{ActForm, Dialog, Empty, Field, Submit},
+};
+use domain::Action;
+use leptos::prelude::*;
+
+const COLUMNS: [(&str, bool); 4] = [("Provider", false), ("Base URLs", false), ("Credential", false), ("", false)];
+
+/// The page.
+#[component]
+pub(crate) fn Providers() -> impl IntoView {
+    view! {
+        <PageHead title="Providers"><Create label="New provider" refused=refused(Action::Configure)/></PageHead>
+        <p class="soft">"Where models are called. Credentials are encrypted, and never shown again."</p>
+        {content(providers(), |rows| view! { <Content rows=rows/> })}
+    }
+}
+
+#[component]
+fn Content(rows: Vec<ProviderView>) -> impl IntoView {
+    let allowed = refused(Action::Configure).is_none();
+    let edited = asked("edit").and_then(|id| rows.iter().find(|it| it.id == id).cloned()).filter(|_| allowed);
+    let list = if rows.is_empty() {
+        view! { <Empty title="There is no provider yet"><p>"A provider is needed before a model can be added."</p></Empty> }.into_any()
+    } else {
+        let rows = rows.into_iter().map(|it| row(it, allowed)).collect();
+        view! { <List label="Providers" columns=&COLUMNS rows=rows/> }.into_any()
+    };
+    let (id, title, open) = match &edited {
+        Some(_) => ("edit-dialog", "Edit provider", true),
+        None => ("create-dialog", "New provider", asked("create").is_some()),
+    };
+    view! {
+        {list}
+        <Dialog id=id title=title open=open back=paths::PROVIDERS><ProviderForm provider=edited/></Dialog>
+    }
+}
+
+fn row(it: ProviderView, allowed: bool) -> AnyView {
+    let urls: Vec<_> = [("OpenAI", it.openai_base_url), ("DashScope", it.dashscope_base_url), ("Anthropic", it.anthropic_base_url)]
+        .into_iter()
+        .filter(|(_, url)| !url.is_empty())
+        .map(|(dialect, url)| view! { <div><small>{dialect}</small>" "<code>{url}</code></div> })
+        .collect();
+    let address = paths::with_query(paths::PROVIDERS, &[("edit", &it.id)]);
+    let edit = allowed.then(|| row_link(address, "Edit", &it.name));
+    view! {
+        <tr>
+            <th scope="row" class="model">{it.name}</th>
+            <td>{urls}</td>
+            <td>{if it.has_credential { "stored" } else { NOTHING }}</td>
+            <td class="number">{edit}</td>
+        </tr>
+    }
+    .into_any()
+}
+
+/// Makes a provider, or changes the one given.
+#[component]
+fn ProviderForm(provider: Option<ProviderView>) -> impl IntoView {
+    let new = provider.is_none();
+    let it = provider.unwrap_or_default();
+    // After a conflict the fields hold what was typed; what is stored now stands under them.
+    let conflict = flash_for(FORM).is_some_and(|flash| matches!(flash.outcome, Outcome::Conflict(_)));
+    let hint = move |words: &str, stored: &str| if conflict { format!("Stored now: {stored}") } else { words.to_owned() };
+    let identity = (!new).then(|| {
+        view! {
+            <input type="hidden" name="id" value=it.id.clone()/>
+            <input type="hidden" name="revision" value=it.revision.to_string()/>
+        }
+    });
+    let forget = it.has_credential.then(|| {
+        view! { <label class="check"><input type="checkbox" name="forget_credential"/>"Remove the stored credential"</label> }
+    });
+    let credential_hint = if it.has_credential { "Empty keeps the stored one." } else { "Sent with every call to this provider." };
+    view! {
+        <ActForm name=FORM action="/api/providers/set" class="stack">
+            {identity}
+            <Field name="name" label="Name" value=it.name.clone() required=true hint=hint("As files and error messages call it.", &it.name)/>
+            <Field name="openai_base_url" label="OpenAI-compatible base URL" kind="url" value=it.openai_base_url.clone() hint=hint("Ends in /v1.", &it.openai_base_url)/>
+            <Field name="dashscope_base_url" label="DashScope base URL" kind="url" value=it.dashscope_base_url.clone() hint=hint("Ends in /api/v1.", &it.dashscope_base_url)/>
+            <Field name="anthropic_base_url" label="Anthropic base URL" kind="url" value=it.anthropic_base_url.clone() hint=hint("Without /v1.", &it.anthropic_base_url)/>
+            <Field name="credential" label="Credential" kind="password" autocomplete="new-password" hint=credential_hint/>
+            {forget}
+            <div class="actions">
+                <a class="button quiet" href=paths::PROVIDERS data-close="">"Cancel"</a>
+                <Submit label=if new { "Create provider" } else { "Save Changes" } refused=refused(Action::Configure)/>
+            </div>
+        </ActForm>
+    }
+}
