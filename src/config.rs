@@ -155,7 +155,11 @@ impl Settings {
 
     /// What developers put into their client as base URL, without a path.
     pub fn shown_gateway_url(&self) -> String {
-        if self.gateway_url.is_empty() { format!("http://{}", self.gateway_addr) } else { self.gateway_url.trim_end_matches('/').to_owned() }
+        if self.gateway_url.is_empty() {
+            format!("http://{}", self.gateway_addr)
+        } else {
+            self.gateway_url.trim_end_matches('/').to_owned()
+        }
     }
 }
 

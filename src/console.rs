@@ -51,10 +51,8 @@ pub fn router(state: ConsoleState, sessions: Sessions) -> Router {
         .layer(RequestBodyLimitLayer::new(LARGEST_FORM))
         .layer(CsrfLayer::new())
         .layer(CompressionLayer::new());
-    let health = Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .with_state(control);
+    let health =
+        Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).with_state(control);
     let id = HeaderName::from_static("x-request-id");
     let mut router = pages
         .merge(health)

@@ -131,7 +131,9 @@ impl Waiting {
         // Of the same hour the store keeps the highest, so those that could not be written are only merged.
         for peak in peaks {
             match self.peaks.iter_mut().find(|it| (&it.account, &it.model) == (&peak.account, &peak.model)) {
-                Some(known) if known.at_ms / HOUR_MS == peak.at_ms / HOUR_MS => known.tokens = known.tokens.max(peak.tokens),
+                Some(known) if known.at_ms / HOUR_MS == peak.at_ms / HOUR_MS => {
+                    known.tokens = known.tokens.max(peak.tokens)
+                }
                 _ => self.peaks.push(peak),
             }
         }
@@ -220,7 +222,10 @@ impl Flush {
                 self.usage.written(&usage);
             }
             if self.records.lost() > lost {
-                tracing::error!(calls = self.records.lost() - lost, "calls were not recorded: more ended at once than fit");
+                tracing::error!(
+                    calls = self.records.lost() - lost,
+                    "calls were not recorded: more ended at once than fit"
+                );
                 lost = self.records.lost();
             }
             if last || tick % (SLOW * 10) == SLOW {

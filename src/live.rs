@@ -19,7 +19,9 @@ impl LiveUse for LivePort {
             LiveCell {
                 model: cell.key().model.clone(),
                 account: figures(live.account),
-                workspaces: workspaces.filter_map(|(slot, it)| Some((self.0.workspace_id(*slot)?, figures(*it)))).collect(),
+                workspaces: workspaces
+                    .filter_map(|(slot, it)| Some((self.0.workspace_id(*slot)?, figures(*it))))
+                    .collect(),
             }
         });
         view.filter(|it| it.account.requests_minute > 0 || it.account.tokens_minute > 0).collect()

@@ -168,8 +168,13 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
     stop.tasks.spawn(sync.run(rows.revision, rows.next_change_ms, stop.console.clone()));
     stop.tasks.spawn(housekeeping(control.clone(), Arc::clone(&ledger), settings.clone(), stop.console.clone()));
 
-    let gateway =
-        Arc::new(Gateway::new(gateway_settings(&settings), Arc::clone(&snapshot), records, clock, Arc::new(SystemWallClock)));
+    let gateway = Arc::new(Gateway::new(
+        gateway_settings(&settings),
+        Arc::clone(&snapshot),
+        records,
+        clock,
+        Arc::new(SystemWallClock),
+    ));
     let gateway_threads = gateway_listeners
         .into_iter()
         .enumerate()

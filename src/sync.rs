@@ -71,7 +71,9 @@ impl Sync {
                 () = stop.cancelled() => return,
             }
             let outcome = match snapshot::revision(&self.control).await {
-                Ok(revision) if revision == known && next_change_ms.is_none_or(|it| self.control.now_ms() < it) => Ok(None),
+                Ok(revision) if revision == known && next_change_ms.is_none_or(|it| self.control.now_ms() < it) => {
+                    Ok(None)
+                }
                 Ok(_) => self.load().await.map(Some),
                 Err(error) => Err(error.into()),
             };
@@ -126,7 +128,8 @@ fn model(it: &store::model::ModelRow, now_ms: i64) -> Option<Model> {
 }
 
 fn workspace(it: &store::workspace::WorkspaceRow, rows: &SnapshotRows) -> Workspace {
-    let granted = |it: &store::workspace::LimitRow| Some((ModelCode::parse(&it.model_code).ok()?, limits(it.rpm, it.tpm)));
+    let granted =
+        |it: &store::workspace::LimitRow| Some((ModelCode::parse(&it.model_code).ok()?, limits(it.rpm, it.tpm)));
     let grants = if it.is_default {
         Grants::Everything
     } else {

@@ -14,7 +14,8 @@ pub(super) fn run(settings: &Settings) -> Outcome {
 }
 
 fn shown(name: &str, value: &serde_json::Value) -> String {
-    let secret = name == "metrics_token" || (name == "database_url" && has_password(value.as_str().unwrap_or_default()));
+    let secret =
+        name == "metrics_token" || (name == "database_url" && has_password(value.as_str().unwrap_or_default()));
     if secret && value != "" { "\"…\" (hidden)".to_owned() } else { value.to_string() }
 }
 

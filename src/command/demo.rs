@@ -113,7 +113,9 @@ fn greet(running: &Running, sign_in: &SignIn) {
     println!();
     println!("  curl http://{gateway}/v1/chat/completions -H 'authorization: Bearer {key}' \\");
     println!("       -H 'content-type: application/json' \\");
-    println!("       -d '{{\"model\":\"qwen-plus\",\"messages\":[{{\"role\":\"user\",\"content\":\"Who are you?\"}}]}}'");
+    println!(
+        "       -d '{{\"model\":\"qwen-plus\",\"messages\":[{{\"role\":\"user\",\"content\":\"Who are you?\"}}]}}'"
+    );
     println!();
     println!("  Ctrl-C stops it; its data stays in data/demo.db");
     println!();

@@ -44,7 +44,8 @@ impl Installation {
             console: free_addr(),
             gateway: free_addr(),
             child: None,
-            client: Client::builder(TokioExecutor::new()).build_http(),
+            // A connection each: the process behind them is killed and started anew.
+            client: Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http(),
         }
     }
 
