@@ -2,16 +2,19 @@
 //! microsecond, written in the order in which the cell decided. Knows bytes; knows nothing of files.
 //!
 //! A cell gathers records until it is drained into a *chunk*, which can be read alone: it names its cell, the workspaces
-//! in it and every limit it was decided by. All numbers are LEB128; an admission takes 8 to 14 bytes, a correction 6 to 10.
+//! in it and every limit it was decided by. All numbers are LEB128. An admission takes about 10 bytes and its settlement
+//! about 11: a day of 100 calls a second is 180 MB.
 //!
-//!     chunk   = length u32, checksum u32 (both little-endian; FNV-1a over what follows), body
-//!     body    = version 1, wall − monotonic µs (zigzag), account, model, first sequence number,
-//!               count × (slot, workspace), records
-//!     record  = kind, µs since the record before (the first: since 0), and
-//!               limits:   0 = account or slot + 1, rpm + 1 or 0, tpm + 1 or 0
-//!               admitted: slot, prompt, tokens in the account, tokens in the workspace
-//!               raised, settled: sequence number, tokens in the account, tokens in the workspace
-//!               owed:     slot, tokens in the account, tokens in the workspace
+//! ```text
+//! chunk   = length u32, checksum u32 (both little-endian; FNV-1a over what follows), body
+//! body    = version 1, wall − monotonic µs (zigzag), account, model, first sequence number,
+//!           count × (slot, workspace), records
+//! record  = kind, µs since the record before (the first: since 0), and
+//!           limits:   0 = account or slot + 1, rpm + 1 or 0, tpm + 1 or 0
+//!           admitted: slot, prompt, tokens in the account, tokens in the workspace
+//!           raised, settled: sequence number, tokens in the account, tokens in the workspace
+//!           owed:     slot, tokens in the account, tokens in the workspace
+//! ```
 //!
 //! Admissions and debts are numbered one after the other from the chunk's first sequence number on.
 
