@@ -28,6 +28,7 @@ pub(crate) struct Run {
     ttft_us: Option<u64>,
     ends_well: bool,
     done: bool,
+    fell_back: bool,
     error: Option<ProviderError>,
     /// The id or sequence number of the last event.
     pub(crate) number: u64,
@@ -52,7 +53,14 @@ pub(crate) struct Call {
 
 impl Call {
     /// The record of this call; `tokens` are what it was settled at.
-    pub(crate) fn record(&self, outcome: Outcome, tokens: Tokens, ttft_us: Option<u64>, now: Micros) -> Record {
+    pub(crate) fn record(
+        &self,
+        outcome: Outcome,
+        tokens: Tokens,
+        ttft_us: Option<u64>,
+        fell_back: bool,
+        now: Micros,
+    ) -> Record {
         Record::Call(CallRecord {
             caller: Arc::clone(&self.caller),
             model: Arc::clone(&self.grant.model.code),
@@ -64,7 +72,7 @@ impl Call {
             ttft_us,
             tokens,
             streamed: self.streamed,
-            fell_back: false,
+            fell_back,
             client_retries: self.client_retries,
         })
     }
@@ -84,6 +92,7 @@ impl Run {
             ttft_us: None,
             ends_well: false,
             done: false,
+            fell_back: false,
             error: None,
             number: 0,
         }
@@ -118,6 +127,21 @@ impl Run {
             permit.counted(output);
         }
         !(event.usage_only && self.call.strip_usage)
+    }
+
+    /// The backup has taken over.
+    pub(crate) fn give_up(&mut self) {
+        self.fell_back = true;
+    }
+
+    /// The error that the stream has shown so far.
+    pub(crate) fn error(&self) -> Option<ProviderError> {
+        self.error
+    }
+
+    /// Whether the stream has shown anything of an answer.
+    pub(crate) fn has_content(&self) -> bool {
+        self.ttft_us.is_some()
     }
 
     /// The answer turned out to be no stream.
@@ -171,7 +195,7 @@ impl Run {
             }
         };
         permit.settle(settlement);
-        let record = self.call.record(outcome, tokens, self.ttft_us, self.now());
+        let record = self.call.record(outcome, tokens, self.ttft_us, self.fell_back, self.now());
         self.running.gateway().records.push(record);
     }
 }

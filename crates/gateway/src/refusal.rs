@@ -55,7 +55,7 @@ pub(crate) enum Refusal<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Undecided {
     /// The store of the limits is lost in mode `closed`.
-    #[expect(dead_code, reason = "limits shared by several nodes come with their own ledger")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "limits shared by several nodes come with their own ledger"))]
     Store,
     /// The process is about to end.
     Draining,

@@ -244,6 +244,19 @@ pub enum Problem {
     },
 }
 
+impl ModelEntry {
+    /// The provider's name as a JSON string, if it differs from the one that the client gave: the provider has another
+    /// name for the model, or this one runs in the place of another.
+    pub(crate) fn name_instead_of(&self, given: &str) -> Option<bytes::Bytes> {
+        match &self.renamed {
+            Some(renamed) => Some(renamed.clone()),
+            None if given == self.code.as_str() => None,
+            // A model's code has no character that JSON would escape.
+            None => Some(format!("\"{}\"", self.code).into()),
+        }
+    }
+}
+
 impl Snapshot {
     /// Makes a snapshot, with cells and slots from `ledger`, so that use survives every change of limits.
     pub fn build(contents: Contents, ledger: &Ledger) -> (Self, Vec<Problem>) {

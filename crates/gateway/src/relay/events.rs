@@ -39,14 +39,28 @@ impl Events {
         }
     }
 
+    pub(crate) fn run(&mut self) -> &mut Run {
+        &mut self.run
+    }
+
+    /// Waits until there is an event to pass, or none will come.
+    pub(crate) async fn first(&mut self) {
+        std::future::poll_fn(|cx| self.fill(cx)).await;
+    }
+
+    /// The status of the error that the stream began with.
+    pub(crate) fn failed_at_once(&self) -> Option<u16> {
+        self.run.error().filter(|_| !self.run.has_content()).map(|it| it.status)
+    }
+
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        loop {
-            if let Some(bytes) = self.out.pop_front() {
-                return Poll::Ready(Some(bytes));
-            }
-            if self.finished {
-                return Poll::Ready(None);
-            }
+        std::task::ready!(self.fill(cx));
+        Poll::Ready(self.out.pop_front())
+    }
+
+    /// Reads on until something is there to pass, or the stream has ended.
+    fn fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.out.is_empty() && !self.finished {
             match std::task::ready!(self.provider.poll(cx)) {
                 Next::Data(data) => self.splitter.push(data, &mut self.out, |event| self.run.event(event)),
                 Next::End => self.end(),
@@ -54,6 +68,7 @@ impl Events {
                 Next::Silent => self.break_off(Outcome::Timeout),
             }
         }
+        Poll::Ready(())
     }
 
     fn end(&mut self) {

@@ -76,6 +76,12 @@ impl Plain {
         Answer::Plain(Box::new(Self { provider, meter, arrived: [first, second], broken, finished: false }))
     }
 
+    /// Ends it without passing it on.
+    pub(crate) fn abandon(mut self) {
+        let outcome = self.meter.end();
+        self.meter.run.finish(outcome);
+    }
+
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokeOff>>> {
         if let Some(data) = self.arrived[0].take().or_else(|| self.arrived[1].take()) {
             self.end_early();

@@ -1,0 +1,245 @@
+//! One admitted call on its way to a provider, and what came of it.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header, response::Parts};
+use hyper::body::Incoming;
+use limiter::{Micros, Standing};
+
+use super::{head::Head, limited::Limited};
+use crate::{
+    base::Base,
+    dialect::Dialect,
+    headers::{self, Timing, Values, forward},
+    meter::Run,
+    pieces::{self, Pieces, Splice},
+    record::Outcome,
+    refusal::{Failure, Refusal},
+    relay::{Answer, Events, Plain},
+    route::Operation,
+    snapshot::Grant,
+    upstream::Lease,
+};
+
+/// A permit, and where the call goes with it.
+pub(super) struct Attempt {
+    pub(super) run: Run,
+    pub(super) grant: Arc<Grant>,
+    pub(super) base: Arc<Base>,
+    pub(super) address: Uri,
+    pub(super) standing: Standing,
+    pub(super) timing: Timing,
+    pub(super) decided: Micros,
+}
+
+/// What came of it.
+pub(super) struct Ended {
+    grant: Arc<Grant>,
+    standing: Standing,
+    timing: Timing,
+    patience: Duration,
+    came: Came,
+}
+
+enum Came {
+    Answer { parts: Parts, body: Incoming, lease: Lease, run: Run },
+    Events { parts: Parts, events: Box<Events> },
+    Trouble(Trouble, Run),
+}
+
+/// Why the provider's answer is not passed on.
+#[derive(Clone, Copy, Debug)]
+enum Trouble {
+    Unreachable,
+    Credential,
+    Redirect,
+    Silent(Duration),
+}
+
+impl Attempt {
+    /// Sends the call. With `hold`, the first event of a stream is waited for: it may be an error that the backup
+    /// can make good.
+    pub(super) async fn send(self, call: &Limited<'_>, headers: HeaderMap, hold: bool) -> Ended {
+        let Self { run, grant, base, address, standing, mut timing, decided } = self;
+        let (head, timeouts) = (call.head, grant.model.timeouts);
+        let settings = &head.gateway.settings;
+        let first_byte = timeouts.first_byte.unwrap_or(settings.first_byte_timeout);
+        let patience = timeouts.silence.unwrap_or(settings.silence_timeout);
+        let request = outgoing(call, &base, address, &grant, headers);
+        let sent = tokio::time::timeout(first_byte, call.pool.send(&base.origin, request, decided)).await;
+        timing.upstream_us = Some(head.gateway.clock.now().since(decided));
+        let came = match sent {
+            Ok(Ok((response, lease))) => {
+                let (parts, body) = response.into_parts();
+                match parts.status {
+                    StatusCode::UNAUTHORIZED => Came::Trouble(Trouble::Credential, run),
+                    status if status.is_redirection() => Came::Trouble(Trouble::Redirect, run),
+                    status if status.is_success() && is_event_stream(&parts.headers) => {
+                        let id = head.id.as_str().to_owned();
+                        let mut events = Box::new(Events::new(body, lease, patience, run, id));
+                        if hold {
+                            events.first().await;
+                        }
+                        Came::Events { parts, events }
+                    }
+                    _ => Came::Answer { parts, body, lease, run },
+                }
+            }
+            Ok(Err(error)) => {
+                let provider = grant.model.provider.name.as_str();
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(provider, request.id = head.id.as_str(), error, "a provider cannot be reached");
+                Came::Trouble(Trouble::Unreachable, run)
+            }
+            Err(_) => Came::Trouble(Trouble::Silent(first_byte), run),
+        };
+        Ended { grant, standing, timing, patience, came }
+    }
+}
+
+impl Ended {
+    pub(super) fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
+    /// The word for why a backup may take over; `None` if it may not.
+    pub(super) fn fallback_cause(&self) -> Option<&'static str> {
+        let by_status = |status: u16| match status {
+            429 => Some("upstream_429"),
+            500.. => Some("upstream_5xx"),
+            _ => None,
+        };
+        match &self.came {
+            Came::Answer { parts, .. } => by_status(parts.status.as_u16()),
+            Came::Events { events, .. } => by_status(events.failed_at_once()?),
+            Came::Trouble(Trouble::Silent(_), _) => None,
+            Came::Trouble(..) => Some("upstream_unreachable"),
+        }
+    }
+
+    /// The model has given the call up to its backup.
+    pub(super) fn give_up(&mut self) {
+        match &mut self.came {
+            Came::Answer { run, .. } | Came::Trouble(_, run) => run.give_up(),
+            Came::Events { events, .. } => events.run().give_up(),
+        }
+    }
+
+    /// Settles and records what came, and passes nothing on.
+    pub(super) fn abandon(self) {
+        match self.came {
+            Came::Answer { parts, body, lease, run } => {
+                if let Answer::Plain(plain) = Plain::answer(body, lease, self.patience, run, parts.status.as_u16()) {
+                    plain.abandon();
+                }
+            }
+            Came::Events { mut events, .. } => {
+                let run = events.run();
+                let outcome = run.stream_outcome();
+                run.finish(outcome);
+            }
+            Came::Trouble(trouble, mut run) => run.finish(trouble.outcome()),
+        }
+    }
+
+    /// The answer to the client.
+    pub(super) fn respond(self, head: &Head) -> Response<Answer> {
+        let Self { grant, standing, timing, patience, came } = self;
+        let limits = head.limits(&grant, &standing, None);
+        let (mut parts, answer) = match came {
+            Came::Trouble(trouble, mut run) => {
+                run.finish(trouble.outcome());
+                let refusal = trouble.refusal(grant.model.provider.name.as_str());
+                return head.respond(&refusal, timing, Some(limits), Some(&grant.model.header));
+            }
+            Came::Events { parts, events } => (parts, Answer::Events(events)),
+            Came::Answer { parts, body, lease, mut run } => {
+                run.no_stream();
+                let status = parts.status.as_u16();
+                (parts, Plain::answer(body, lease, patience, run, status))
+            }
+        };
+        let mut headers = std::mem::take(&mut parts.headers);
+        let upstream_id = forward::to_client(&mut headers);
+        headers.reserve(18);
+        let mut values = Values::new();
+        head.common(&mut values, &mut headers, timing);
+        if let Some(id) = upstream_id {
+            headers.insert(&headers::UPSTREAM_REQUEST_ID, id);
+        }
+        headers.insert(&headers::MODEL, grant.model.header.clone());
+        limits.write(&mut values, &mut headers);
+        if parts.status.is_client_error() || parts.status.is_server_error() {
+            headers.insert(&headers::ORIGIN, HeaderValue::from_static("provider"));
+        }
+        if matches!(answer, Answer::Events(_)) {
+            headers.remove(header::CONTENT_LENGTH);
+            headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
+            headers.entry(&headers::ACCEL_BUFFERING).or_insert(HeaderValue::from_static("no"));
+        }
+        let mut response = Response::new(answer);
+        *response.status_mut() = parts.status;
+        *response.headers_mut() = headers;
+        head.close_if_draining(&mut response);
+        response
+    }
+}
+
+impl Trouble {
+    fn outcome(self) -> Outcome {
+        match self {
+            Self::Silent(_) => Outcome::Timeout,
+            Self::Unreachable | Self::Credential | Self::Redirect => Outcome::Unreachable,
+        }
+    }
+
+    fn refusal(self, provider: &str) -> Refusal<'_> {
+        match self {
+            Self::Unreachable => Refusal::Upstream(Failure::Unreachable { provider }),
+            Self::Credential => Refusal::Upstream(Failure::Credential),
+            Self::Redirect => Refusal::Upstream(Failure::Redirect),
+            Self::Silent(waited) => Refusal::Silent { provider, waited },
+        }
+    }
+}
+
+/// What the provider is sent: the client's bytes, spliced where the contract says so, and the gateway's credential.
+fn outgoing(call: &Limited<'_>, base: &Base, address: Uri, grant: &Grant, mut headers: HeaderMap) -> Request<Pieces> {
+    let (head, fields) = (call.head, &call.fields);
+    let mut splices = Vec::new();
+    if let Some(model) = &fields.model
+        && let Some(by) = grant.model.name_instead_of(&model.name)
+    {
+        splices.push(Splice { range: model.span.clone(), by });
+    }
+    if fields.stream && matches!(call.operation, Operation::Chat | Operation::Completions) {
+        splices.extend(pieces::include_usage(&fields.stream_options, fields.closing));
+    }
+    let bytes = call.bytes;
+    let pieces = if splices.is_empty() { Pieces::whole(bytes.clone()) } else { Pieces::spliced(bytes, splices) };
+    forward::to_provider(&mut headers);
+    headers.reserve(4);
+    headers.insert(header::HOST, base.host.clone());
+    headers.insert(header::CONTENT_LENGTH, pieces.length().into());
+    headers.insert(&headers::X_REQUEST_ID, head.id.header.clone());
+    if let Some(credential) = &base.credential {
+        match head.dialect {
+            Dialect::Anthropic => headers.insert(&headers::X_API_KEY, credential.clone()),
+            Dialect::OpenAi | Dialect::Native => headers.insert(header::AUTHORIZATION, credential.clone()),
+        };
+    }
+    if head.dialect == Dialect::Anthropic {
+        headers.entry(&headers::ANTHROPIC_VERSION).or_insert(HeaderValue::from_static("2023-06-01"));
+    }
+    let mut request = Request::new(pieces);
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = address;
+    *request.headers_mut() = headers;
+    request
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|it| it.as_bytes().get(..17).is_some_and(|it| it.eq_ignore_ascii_case(b"text/event-stream")))
+}

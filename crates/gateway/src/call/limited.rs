@@ -1,0 +1,241 @@
+//! A call on a model whose body has been read: found, admitted, run, and if need be given up to the model's backup.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, header};
+use limiter::{Decision, Demand, Denial, Micros, Standing};
+
+use super::{
+    attempt::{Attempt, Ended},
+    head::Head,
+    offered,
+    wishes::Wishes,
+};
+use crate::{
+    gateway::Running,
+    headers::{self, Timing},
+    meter::{Call, Run},
+    record::{Outcome, Refused, Tokens},
+    refusal::Refusal,
+    relay::Answer,
+    request::{Fields, StreamOptions},
+    route::Operation,
+    snapshot::{Grant, KeyDigest, KeyEntry, WorkspaceEntry},
+    upstream::Pool,
+};
+
+pub(super) struct Limited<'a> {
+    pub(super) head: &'a Head,
+    pub(super) pool: &'a Arc<Pool>,
+    pub(super) operation: Operation,
+    /// The path at the provider.
+    pub(super) tail: &'a str,
+    pub(super) query: Option<&'a str>,
+    pub(super) bytes: &'a Bytes,
+    pub(super) fields: Fields<'a>,
+    pub(super) digest: KeyDigest,
+    pub(super) wishes: Wishes,
+    pub(super) read_at: Micros,
+}
+
+/// The 429 that the model asked for would have been answered with.
+struct Refusing {
+    denial: Denial,
+    standing: Standing,
+    grant: Arc<Grant>,
+    workspace: Arc<WorkspaceEntry>,
+    timing: Timing,
+}
+
+/// What a call has come to before it is sent.
+enum Admission {
+    Stopped(Response<Answer>),
+    Admitted(Attempt),
+    /// Its model refused it, and the backup takes it.
+    Backup(Attempt, Box<Refusing>),
+}
+
+impl Limited<'_> {
+    pub(super) async fn answer(&self, mut headers: HeaderMap, running: Running) -> Response<Answer> {
+        let (attempt, refusing) = match self.admit(&headers, running) {
+            Admission::Stopped(response) => return response,
+            Admission::Admitted(attempt) => (attempt, None),
+            Admission::Backup(attempt, refusing) => (attempt, Some(refusing)),
+        };
+        let backup = if refusing.is_none() { self.backup_of(&attempt.grant).is_some() } else { true };
+        // The headers are needed again only if another attempt may follow.
+        let spare = if backup && refusing.is_none() { Some(headers.clone()) } else { None };
+        let ended = attempt.send(self, std::mem::take(&mut headers), backup).await;
+        let Some(cause) = ended.fallback_cause().filter(|_| backup) else {
+            let mut response = ended.respond(self.head);
+            if let Some(refusing) = refusing {
+                told(&mut response, refusing.denial.named.cause.as_str());
+            }
+            return response;
+        };
+        if let Some(refusing) = refusing {
+            // Neither works: the refusal is that of the model asked for.
+            ended.abandon();
+            return self.refuse(&refusing, Some("refused"));
+        }
+        let Some(spare) = spare else { return ended.respond(self.head) };
+        self.fall_back(ended, cause, spare).await
+    }
+
+    /// Runs the backup of a call whose provider failed; if that fails too, answers what the first came to.
+    async fn fall_back(&self, mut first: Ended, cause: &'static str, headers: HeaderMap) -> Response<Answer> {
+        let admitted = {
+            let snapshot = self.head.gateway.snapshot.load();
+            let entry = snapshot.find(&self.digest, self.head.now_ms);
+            entry.and_then(|entry| self.admit_backup(first.grant(), entry, &headers))
+        };
+        if let Some(attempt) = admitted {
+            let second = attempt.send(self, headers, true).await;
+            if second.fallback_cause().is_none() {
+                first.give_up();
+                first.abandon();
+                let mut response = second.respond(self.head);
+                told(&mut response, cause);
+                return response;
+            }
+            second.abandon();
+        }
+        let mut response = first.respond(self.head);
+        told(&mut response, "refused");
+        response
+    }
+
+    /// Finds the model and asks its cell. One snapshot decides: it may have changed while the body came in.
+    fn admit(&self, headers: &HeaderMap, running: Running) -> Admission {
+        let head = self.head;
+        let stop = |refusal: &Refusal<'_>| Admission::Stopped(head.refuse(refusal));
+        let name = &*self.fields.model.as_ref().expect("a body without a model is invalid").name;
+        let snapshot = head.gateway.snapshot.load();
+        let Some(entry) = snapshot.find(&self.digest, head.now_ms) else { return stop(&Refusal::NoKey) };
+        let workspace = &entry.workspace;
+        let Some(grant) = workspace.grants.get(name) else {
+            return stop(&match workspace.account.models.get(name) {
+                Some(_) => Refusal::NotGranted { workspace: &workspace.name, model: name },
+                None => Refusal::NoModel(name),
+            });
+        };
+        let Some(base) = offered(head.dialect, grant) else { return stop(&Refusal::NotOffered(name)) };
+        let Some(address) = base.address(self.tail, self.query) else { return stop(&Refusal::NoRoute) };
+        let call = self.describe(headers, entry, grant);
+        let decision = grant.cell.admit(workspace.slot, &grant.limits, self.demand());
+        let decided = head.gateway.clock.now();
+        let timing = Timing { limiter_us: decided.since(self.read_at), ..Timing::default() };
+        let (denial, standing) = match decision {
+            Decision::Admitted(permit, standing) => {
+                let run = Run::new(running, call, permit);
+                let (grant, base) = (Arc::clone(grant), Arc::clone(base));
+                return Admission::Admitted(Attempt { run, grant, base, address, standing, timing, decided });
+            }
+            Decision::Denied(denial, standing) => (denial, standing),
+        };
+        let backup = self.backup_of(grant).is_some();
+        let attempt = if backup { self.admit_backup(grant, entry, headers) } else { None };
+        let refused =
+            call.record(Outcome::Refused(refused(&denial)), Tokens::default(), None, attempt.is_some(), decided);
+        head.gateway.records.push(refused);
+        let (grant, workspace) = (Arc::clone(grant), Arc::clone(workspace));
+        let refusing = Refusing { denial, standing, grant, workspace, timing };
+        match attempt {
+            Some(attempt) => Admission::Backup(attempt, Box::new(refusing)),
+            None => Admission::Stopped(self.refuse(&refusing, backup.then_some("refused"))),
+        }
+    }
+
+    /// The backup's code, if this call may fall back to it.
+    fn backup_of<'g>(&self, grant: &'g Grant) -> Option<&'g str> {
+        let on = self.wishes.fallback.unwrap_or(grant.model.fallback);
+        grant.model.backup.as_ref().filter(|_| on).map(domain::ModelCode::as_str)
+    }
+
+    /// A permit of the backup, if the workspace may call it, it speaks the dialect, and its own limits allow.
+    fn admit_backup(&self, grant: &Grant, entry: &KeyEntry, headers: &HeaderMap) -> Option<Attempt> {
+        let head = self.head;
+        let backup = entry.workspace.grants.get(self.backup_of(grant)?)?;
+        let base = Arc::clone(offered(head.dialect, backup)?);
+        let address = base.address(self.tail, self.query)?;
+        let call = self.describe(headers, entry, backup);
+        let Decision::Admitted(permit, standing) =
+            backup.cell.admit(entry.workspace.slot, &backup.limits, self.demand())
+        else {
+            return None;
+        };
+        let decided = head.gateway.clock.now();
+        let timing = Timing { limiter_us: decided.since(self.read_at), ..Timing::default() };
+        let run = Run::new(Running::new(&head.gateway), call, permit);
+        Some(Attempt { run, grant: Arc::clone(backup), base, address, standing, timing, decided })
+    }
+
+    fn refuse(&self, refusing: &Refusing, fallback: Option<&'static str>) -> Response<Answer> {
+        let Refusing { denial, standing, grant, workspace, timing } = refusing;
+        let refusal = Refusal::Limited { denial, workspace: &workspace.name, model: grant.model.code.as_str() };
+        let limits = self.head.limits(grant, standing, Some(denial));
+        let mut response = self.head.respond(&refusal, *timing, Some(limits), None);
+        if let Some(word) = fallback {
+            told(&mut response, word);
+        }
+        response
+    }
+
+    fn describe(&self, headers: &HeaderMap, entry: &KeyEntry, grant: &Arc<Grant>) -> Call {
+        let Self { head, fields, operation, .. } = self;
+        let retries = headers.get(&headers::RETRY_COUNT).and_then(|it| it.to_str().ok()?.parse().ok());
+        let streamed = match operation {
+            Operation::Service { .. } => asks_for_events(headers),
+            _ => fields.stream,
+        };
+        let may_strip = matches!(operation, Operation::Chat | Operation::Completions) && streamed;
+        Call {
+            operation: *operation,
+            caller: Arc::clone(&entry.caller),
+            grant: Arc::clone(grant),
+            request_id: head.id.uuid,
+            arrived: head.arrived,
+            started_at_ms: head.gateway.wall.now_ms(),
+            streamed,
+            client_retries: retries.unwrap_or(0),
+            incremental: fields.incremental,
+            strip_usage: may_strip && fields.stream_options != StreamOptions::On,
+        }
+    }
+
+    fn demand(&self) -> Demand {
+        let fields = &self.fields;
+        let max_output = match self.operation {
+            Operation::Embeddings | Operation::Service { embeddings: true } => Some(0),
+            _ => fields.max_output.map(|it| it.saturating_mul(fields.times.unwrap_or(1).max(1))),
+        };
+        let Fields { ascii_bytes, other_bytes, token_ids, .. } = *fields;
+        Demand { ascii_bytes, other_bytes, token_ids, max_output }
+    }
+}
+
+/// How a native call asks for a stream.
+fn asks_for_events(headers: &HeaderMap) -> bool {
+    let accept = headers
+        .get(header::ACCEPT)
+        .is_some_and(|it| memchr::memmem::find(&it.as_bytes().to_ascii_lowercase(), b"text/event-stream").is_some());
+    accept || headers.get(&headers::DASHSCOPE_SSE).is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"enable"))
+}
+
+fn refused(denial: &Denial) -> Refused {
+    let named = denial.named;
+    Refused {
+        cause: named.cause,
+        scope: named.scope,
+        window: named.window,
+        limit: named.limit,
+        used: named.used,
+        needed: named.needed,
+        retry_after_us: denial.retry_after_us,
+    }
+}
+
+fn told(response: &mut Response<Answer>, word: &'static str) {
+    response.headers_mut().insert(&headers::FALLBACK, HeaderValue::from_static(word));
+}
