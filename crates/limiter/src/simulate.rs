@@ -176,7 +176,7 @@ impl Simulation {
     fn set_limits(&mut self, limits: AllLimits) -> Result<(), String> {
         let account = limits.account.checked("the account")?;
         let mut own = HashMap::new();
-        for (name, limits) in limits.workspaces {
+        for (name, limits) in limits.workspaces.unwrap_or_default() {
             let Some(limits) = limits else { continue };
             let limits = limits.checked(&format!("workspace {name:?}"))?;
             if name == DEFAULT_WORKSPACE && limits != Limits::default() {
@@ -202,8 +202,7 @@ impl Simulation {
 #[serde(deny_unknown_fields)]
 struct AllLimits {
     account: ScopeLimits,
-    #[serde(default)]
-    workspaces: HashMap<String, Option<ScopeLimits>>,
+    workspaces: Option<HashMap<String, Option<ScopeLimits>>>,
 }
 
 #[derive(Deserialize)]

@@ -50,7 +50,7 @@ fn each_call_is_answered_by_one_line_in_the_stated_form() {
 
 #[test]
 fn a_missing_workspace_and_null_mean_no_limit_of_its_own() {
-    let limits = r#"{"account":{"rpm":null,"tpm":100}}"#;
+    let limits = r#"{"account":{"rpm":null,"tpm":100},"workspaces":null}"#;
     let trace = r#"{"t_us":0,"event":"call","id":"a","workspace":"any","prompt_tokens":1,"max_tokens":4294967295,"n":4294967295}
                    {"t_us":0,"event":"call","id":"b","workspace":null,"prompt_tokens":1,"max_tokens":7,"n":null}"#;
     let lines = simulate(limits, trace).unwrap();
