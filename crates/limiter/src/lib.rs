@@ -3,6 +3,33 @@
 //!
 //! A call asks its cell with [`CellHandle::admit`] and gets a [`Decision`]: a [`Permit`], which settles itself at what
 //! was counted when it is dropped, or a [`Denial`] with the exact instant of return.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use domain::{AccountId, Limits, ModelCode, Rpm, WorkspaceId};
+//! use limiter::{CellLimits, Decision, Demand, Ledger, ManualClock, Micros, Settlement, Surge};
+//!
+//! let clock = Arc::new(ManualClock::at(Micros(200_000_000)));
+//! let ledger = Ledger::new(clock.clone(), Surge::default());
+//! let cell = ledger.cell(&AccountId::new("a"), &ModelCode::parse("qwen-plus").unwrap());
+//! let workspace = ledger.workspace(&WorkspaceId::new("search"));
+//! let account = Limits { rpm: Rpm::new(1), tpm: None };
+//! let limits = CellLimits { account, default_output: 1024, ..CellLimits::default() };
+//! let demand = Demand { ascii_bytes: 40, max_output: Some(64), ..Demand::default() };
+//!
+//! let Decision::Admitted(permit, _) = cell.admit(workspace, &limits, demand) else { panic!() };
+//! assert_eq!(permit.reserved().account, 10 + 64);
+//! permit.settle(Settlement::Exact { prompt: Some(11), total: 30, ended_well: true });
+//!
+//! clock.advance(20_000_000);
+//! let Decision::Denied(denial, _) = cell.admit(workspace, &limits, demand) else { panic!() };
+//! assert_eq!(denial.retry_after_us, Some(40_000_000));
+//! ```
+//!
+//! From the inside out: [`Cell`] decides and settles on its log (`log`), of which every sum is a function; what a call
+//! needs is an [`Ask`]; `refusal` finds the instants, `standing` the headers. [`CellHandle`] adds the lock and the clock,
+//! [`Ledger`] the names. `flush` and `restored` carry charges over a restart, `journal` carries decisions to [`verify`].
+//! Which test finds which broken rule is written in `MUTANTS.md`.
 
 mod ask;
 mod cell;
