@@ -121,3 +121,15 @@ pub async fn remove_member(id: String) -> Result<Outcome, ApiError> {
     let outcome = ssr::outcome(done)?.map_or_else(|it| it, |()| Outcome::go("Member removed", paths::MEMBERS));
     ssr::answer(REMOVE, &[], &paths::with_query(paths::MEMBERS, &[("remove", &id)]), outcome).await
 }
+
+/// Accepts an invitation with a password of one's own, and signs in.
+///
+/// # Errors
+/// When the session cannot be written.
+#[server(endpoint = "invitations/accept")]
+pub async fn accept_invitation(token: String, password: String) -> Result<Outcome, ApiError> {
+    use crate::{paths, ssr};
+    let back = paths::with_query(paths::INVITATION, &[("token", &token)]);
+    let outcome = ssr::accept(token, password).await?;
+    ssr::answer(ACCEPT, &[], &back, outcome).await
+}

@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub, reason = "a component makes a public struct of its properties")]
 
+pub(crate) mod invitation;
 pub(crate) mod monitoring;
 pub(crate) mod not_found;
 pub(crate) mod rate_limit;

@@ -46,10 +46,16 @@ fn differ(path: &str, before: &Value, after: &Value, found: &mut Vec<(String, St
     if before == after {
         return;
     }
-    let (Some(names), Some(_)) = (keys(before, after), Some(())) else {
-        found.push((path.to_owned(), shown(before), shown(after)));
+    let Some(names) = keys(before, after) else {
+        let name = if path.is_empty() { "name" } else { path };
+        found.push((name.replace('_', " "), shown(before), shown(after)));
         return;
     };
+    // A grant without limits of its own has no field that differs, and is a change all the same.
+    if !path.is_empty() && (before.is_null() || after.is_null()) {
+        let word = |side: &Value| if side.is_null() { "no" } else { "yes" }.to_owned();
+        found.push((path.to_owned(), word(before), word(after)));
+    }
     for name in names {
         let inner = if path.is_empty() { name.clone() } else { format!("{path} {name}") };
         differ(&inner, before.get(&name).unwrap_or(&Value::Null), after.get(&name).unwrap_or(&Value::Null), found);
@@ -90,10 +96,11 @@ mod tests {
     fn only_what_differs_is_shown() {
         check(Some(r#"{"rpm":600,"tpm":1}"#), Some(r#"{"rpm":900,"tpm":1}"#), &[("rpm", "600", "900")]);
         check(None, Some(r#"{"name":"search"}"#), &[("name", "—", "search")]);
+        check(None, Some("\"main\""), &[("name", "—", "main")]);
         check(
             Some(r#"{"qwen-plus":{"rpm":100,"tpm":null}}"#),
             Some(r#"{"qwen-plus":{"rpm":90,"tpm":5},"qwen-flash":{"rpm":null}}"#),
-            &[("qwen-plus rpm", "100", "90"), ("qwen-plus tpm", "—", "5")],
+            &[("qwen-flash", "no", "yes"), ("qwen-plus rpm", "100", "90"), ("qwen-plus tpm", "—", "5")],
         );
     }
 }

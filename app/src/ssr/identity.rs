@@ -86,6 +86,24 @@ pub async fn set_up(token: String, email: String, password: String) -> Result<Ou
     }
 }
 
+/// Accepts an invitation with a password and begins a session for the new member.
+///
+/// # Errors
+/// When the session cannot be written.
+pub async fn accept(token: String, password: String) -> Result<Outcome, ApiError> {
+    let accepted = control::members::accept(&state().control, &Secret::new(token), Secret::new(password)).await;
+    if matches!(accepted, Err(ControlError::NotFound(_))) {
+        return Ok(Outcome::wrong("", "this invitation was used or is too old; ask for a new link"));
+    }
+    match super::outcome(accepted)? {
+        Ok(member) => {
+            begin(&member).await?;
+            Ok(Outcome::go("Welcome to Sluice", crate::paths::MONITORING))
+        }
+        Err(outcome) => Ok(outcome),
+    }
+}
+
 /// Ends the session of the request.
 ///
 /// # Errors

@@ -14,7 +14,7 @@ pub(crate) mod settings;
 mod shell;
 
 pub use answer::{answer, fail};
-pub use identity::{Caller, caller, set_up, sign_in, sign_out};
+pub use identity::{Caller, accept, caller, set_up, sign_in, sign_out};
 pub use live::{LiveCell, LiveFigures, LiveUse};
 pub use router::router;
 

@@ -4,6 +4,7 @@ use super::{List, asked};
 use crate::{
     api::audit::{AuditView, EventView, audit},
     components::frame::PageHead,
+    format::NOTHING,
     paths,
     read::content,
     ui::{Empty, Moment},
@@ -64,7 +65,10 @@ fn row(it: EventView) -> AnyView {
     let changes: Vec<_> = it
         .changes
         .into_iter()
-        .map(|(name, before, after)| view! { <div class="change"><span>{name}</span>" "<del>{before}</del>" → "<ins>{after}</ins></div> })
+        .map(|(name, before, after)| {
+            let former = (before != NOTHING).then(|| view! { <del>{before}</del>" → " });
+            view! { <div class="change">{name}": "{former}<ins>{after}</ins></div> }
+        })
         .collect();
     let request = it.request_id.map(|id| format!("request {id}"));
     view! {
