@@ -1,10 +1,6 @@
 //! A provider's base URL and credential, prepared so that a call only joins paths.
 
-use bytes::Bytes;
-use http::{
-    HeaderValue, Uri,
-    uri::{Authority, PathAndQuery},
-};
+use http::{HeaderValue, Uri, uri::Authority};
 
 /// What the gateway authenticates with at a provider; never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -46,11 +42,7 @@ pub(crate) struct Base {
     pub(crate) host: HeaderValue,
     /// The complete value of `authorization` or `x-api-key`.
     pub(crate) credential: Option<HeaderValue>,
-    /// The addresses that nearly all calls go to, ready made.
-    known: Vec<(&'static str, Uri)>,
 }
-
-const KNOWN: [&str; 5] = ["/chat/completions", "/completions", "/embeddings", "/responses", "/v1/messages"];
 
 /// Where connections go.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -94,29 +86,8 @@ impl Base {
             })
             .transpose()?;
         let path = uri.path().trim_end_matches('/').to_owned();
-        let known = KNOWN.into_iter().filter_map(|tail| Some((tail, join(&path, tail, None)?))).collect();
-        Ok(Self { origin: Origin { tls, authority }, path, host, credential, known })
+        Ok(Self { origin: Origin { tls, authority }, path, host, credential })
     }
-
-    /// The path at the provider, with the client's query string; `None` if both together are longer than an address can
-    /// be.
-    pub(crate) fn address(&self, tail: &str, query: Option<&str>) -> Option<Uri> {
-        match self.known.iter().find(|it| query.is_none() && it.0 == tail) {
-            Some((_, known)) => Some(known.clone()),
-            None => join(&self.path, tail, query),
-        }
-    }
-}
-
-fn join(path: &str, tail: &str, query: Option<&str>) -> Option<Uri> {
-    let mut joined = String::with_capacity(path.len() + tail.len() + query.map_or(0, |it| it.len() + 1));
-    joined.push_str(path);
-    joined.push_str(tail);
-    if let Some(query) = query {
-        joined.push('?');
-        joined.push_str(query);
-    }
-    PathAndQuery::from_maybe_shared(Bytes::from(joined)).ok().map(Uri::from)
 }
 
 #[cfg(test)]
@@ -135,9 +106,6 @@ mod tests {
         assert!(credential.is_sensitive());
         let root = Base::api_key("http://127.0.0.1:1", None).unwrap();
         assert_eq!(root.path, "");
-        assert_eq!(root.address("/v1/messages", None).unwrap(), "/v1/messages");
-        assert_eq!(base.address("/a", Some("b=1&c")).unwrap(), "/compatible-mode/v1/a?b=1&c");
-        assert!(base.address(&"/a".repeat(40_000), None).is_none(), "longer than an address can be");
     }
 
     #[test]

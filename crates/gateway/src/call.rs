@@ -109,13 +109,14 @@ pub(crate) async fn answer(worker: Arc<Worker>, request: Request<Incoming>) -> R
                 operation,
                 tail: route.tail,
                 query,
+                headers,
                 bytes: &bytes,
                 fields,
                 digest,
                 wishes,
                 read_at,
             };
-            call.answer(headers, running).await
+            call.answer(running).await
         }
     }
 }

@@ -102,7 +102,7 @@ impl Run {
         &self.call
     }
 
-    pub(crate) fn now(&self) -> Micros {
+    fn now(&self) -> Micros {
         self.running.gateway().clock.now()
     }
 

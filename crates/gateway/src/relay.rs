@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
-use crate::upstream::Lease;
+use crate::upstream;
 
 mod events;
 mod plain;
@@ -98,10 +98,9 @@ impl Lingering {
 
 /// The provider's side of an answer, and the patience with it.
 pub(crate) struct Provider {
-    body: Incoming,
-    /// `None` once given back.
-    lease: Option<Lease>,
-    silence: Pin<Box<Sleep>>,
+    body: upstream::Incoming,
+    /// Armed when the provider is waited for.
+    silence: Option<Pin<Box<Sleep>>>,
     patience: Duration,
     waiting: bool,
 }
@@ -115,35 +114,30 @@ enum Next {
 }
 
 impl Provider {
-    pub(crate) fn new(body: Incoming, lease: Lease, patience: Duration) -> Self {
-        Self { body, lease: Some(lease), silence: Box::pin(tokio::time::sleep(patience)), patience, waiting: false }
+    pub(crate) fn new(body: upstream::Incoming, patience: Duration) -> Self {
+        Self { body, silence: None, patience, waiting: false }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
-        loop {
-            match Pin::new(&mut self.body).poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    self.waiting = false;
-                    if let Ok(data) = frame.into_data() {
-                        return Poll::Ready(Next::Data(data));
-                    }
+        let next = match self.body.poll_data(cx) {
+            Poll::Ready(next) => next,
+            Poll::Pending => {
+                let until = Instant::now() + self.patience;
+                match &mut self.silence {
+                    None => self.silence = Some(Box::pin(tokio::time::sleep_until(until))),
+                    Some(silence) if !self.waiting => silence.as_mut().reset(until),
+                    Some(_) => {}
                 }
-                Poll::Ready(Some(Err(_))) => return Poll::Ready(Next::Broken),
-                Poll::Ready(None) => return Poll::Ready(Next::End),
-                Poll::Pending => {
-                    if !self.waiting {
-                        self.waiting = true;
-                        self.silence.as_mut().reset(Instant::now() + self.patience);
-                    }
-                    return self.silence.as_mut().poll(cx).map(|()| Next::Silent);
-                }
+                self.waiting = true;
+                let silence = self.silence.as_mut().expect("it was armed just now");
+                return silence.as_mut().poll(cx).map(|()| Next::Silent);
             }
-        }
-    }
-
-    fn give_back(&mut self, now: limiter::Micros) {
-        if let Some(lease) = self.lease.take() {
-            lease.give_back(now);
-        }
+        };
+        self.waiting = false;
+        Poll::Ready(match next {
+            Some(Ok(data)) => Next::Data(data),
+            Some(Err(_)) => Next::Broken,
+            None => Next::End,
+        })
     }
 }

@@ -40,14 +40,17 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, shutdown: Cance
     tokio::pin!(ended);
     // Every call arms timers of many seconds. The runtime writes to its own event descriptor, a system call, whenever
     // one lies before all others; a tick that is always due sooner spares it that.
-    let mut tick = tokio::time::interval(Duration::from_millis(100));
+    let mut tick = tokio::time::interval(Pool::TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let stream = tokio::select! {
             biased;
             () = &mut ended => break,
             Some(_) = connections.join_next() => continue,
-            _ = tick.tick() => continue,
+            _ = tick.tick() => {
+                worker.pool.tick();
+                continue;
+            }
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
                 Err(error) => {

@@ -1,9 +1,8 @@
 //! One admitted call on its way to a provider, and what came of it.
 
-use std::{sync::Arc, time::Duration};
+use std::{io::Write, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header, response::Parts};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use limiter::{Micros, Standing};
 
 use super::{head::Head, limited::Limited};
@@ -18,7 +17,7 @@ use crate::{
     relay::{Answer, Events, Plain},
     route::Operation,
     snapshot::Grant,
-    upstream::Lease,
+    upstream::{AnswerHead, Incoming, Outgoing},
 };
 
 /// A permit, and where the call goes with it.
@@ -26,7 +25,6 @@ pub(super) struct Attempt {
     pub(super) run: Run,
     pub(super) grant: Arc<Grant>,
     pub(super) base: Arc<Base>,
-    pub(super) address: Uri,
     pub(super) standing: Standing,
     pub(super) timing: Timing,
     pub(super) decided: Micros,
@@ -42,8 +40,8 @@ pub(super) struct Ended {
 }
 
 enum Came {
-    Answer { parts: Parts, body: Incoming, lease: Lease, run: Run },
-    Events { parts: Parts, events: Box<Events> },
+    Answer { answer: AnswerHead, body: Incoming, run: Run },
+    Events { answer: AnswerHead, events: Box<Events> },
     Trouble(Trouble, Run),
 }
 
@@ -59,32 +57,29 @@ enum Trouble {
 impl Attempt {
     /// Sends the call. With `hold`, the first event of a stream is waited for: it may be an error that the backup
     /// can make good.
-    pub(super) async fn send(self, call: &Limited<'_>, headers: HeaderMap, hold: bool) -> Ended {
-        let Self { run, grant, base, address, standing, mut timing, decided } = self;
+    pub(super) async fn send(self, call: &Limited<'_>, hold: bool) -> Ended {
+        let Self { run, grant, base, standing, mut timing, decided } = self;
         let (head, timeouts) = (call.head, grant.model.timeouts);
         let settings = &head.gateway.settings;
         let first_byte = timeouts.first_byte.unwrap_or(settings.first_byte_timeout);
         let patience = timeouts.silence.unwrap_or(settings.silence_timeout);
-        let request = outgoing(call, &base, address, &grant, headers);
-        let sent = tokio::time::timeout(first_byte, call.pool.send(&base.origin, request, decided)).await;
+        let request = outgoing(call, &base, &grant);
+        let sent = tokio::time::timeout(first_byte, call.pool.send(&base.origin, request)).await;
         timing.upstream_us = Some(head.gateway.clock.now().since(decided));
         let came = match sent {
-            Ok(Ok((response, lease))) => {
-                let (parts, body) = response.into_parts();
-                match parts.status {
-                    StatusCode::UNAUTHORIZED => Came::Trouble(Trouble::Credential, run),
-                    status if status.is_redirection() => Came::Trouble(Trouble::Redirect, run),
-                    status if status.is_success() && is_event_stream(&parts.headers) => {
-                        let id = head.id.as_str().to_owned();
-                        let mut events = Box::new(Events::new(body, lease, patience, run, id));
-                        if hold {
-                            events.first().await;
-                        }
-                        Came::Events { parts, events }
+            Ok(Ok((answer, body))) => match answer.status {
+                StatusCode::UNAUTHORIZED => Came::Trouble(Trouble::Credential, run),
+                status if status.is_redirection() => Came::Trouble(Trouble::Redirect, run),
+                status if status.is_success() && is_event_stream(&answer.headers) => {
+                    let id = head.id.as_str().to_owned();
+                    let mut events = Box::new(Events::new(body, patience, run, id));
+                    if hold {
+                        events.first().await;
                     }
-                    _ => Came::Answer { parts, body, lease, run },
+                    Came::Events { answer, events }
                 }
-            }
+                _ => Came::Answer { answer, body, run },
+            },
             Ok(Err(error)) => {
                 let provider = grant.model.provider.name.as_str();
                 let error: &dyn std::error::Error = &error;
@@ -110,7 +105,7 @@ impl Ended {
             _ => None,
         };
         match &self.came {
-            Came::Answer { parts, .. } => by_status(parts.status.as_u16()),
+            Came::Answer { answer, .. } => by_status(answer.status.as_u16()),
             Came::Events { events, .. } => by_status(events.failed_at_once()?),
             Came::Trouble(Trouble::Silent(_), _) => None,
             Came::Trouble(..) => Some("upstream_unreachable"),
@@ -128,8 +123,8 @@ impl Ended {
     /// Settles and records what came, and passes nothing on.
     pub(super) fn abandon(self) {
         match self.came {
-            Came::Answer { parts, body, lease, run } => {
-                if let Answer::Plain(plain) = Plain::answer(body, lease, self.patience, run, parts.status.as_u16()) {
+            Came::Answer { answer, body, run } => {
+                if let Answer::Plain(plain) = Plain::answer(body, self.patience, run, answer.status.as_u16()) {
                     plain.abandon();
                 }
             }
@@ -146,30 +141,28 @@ impl Ended {
     pub(super) fn respond(self, head: &Head) -> Response<Answer> {
         let Self { grant, standing, timing, patience, came } = self;
         let limits = head.limits(&grant, &standing, None);
-        let (mut parts, answer) = match came {
+        let (from, answer) = match came {
             Came::Trouble(trouble, mut run) => {
                 run.finish(trouble.outcome());
                 let refusal = trouble.refusal(grant.model.provider.name.as_str());
                 return head.respond(&refusal, timing, Some(limits), Some(&grant.model.header));
             }
-            Came::Events { parts, events } => (parts, Answer::Events(events)),
-            Came::Answer { parts, body, lease, mut run } => {
+            Came::Events { answer, events } => (answer, Answer::Events(events)),
+            Came::Answer { answer, body, mut run } => {
                 run.no_stream();
-                let status = parts.status.as_u16();
-                (parts, Plain::answer(body, lease, patience, run, status))
+                let status = answer.status.as_u16();
+                (answer, Plain::answer(body, patience, run, status))
             }
         };
-        let mut headers = std::mem::take(&mut parts.headers);
-        let upstream_id = forward::to_client(&mut headers);
-        headers.reserve(18);
+        let AnswerHead { status, mut headers, request_id, .. } = from;
         let mut values = Values::new();
         head.common(&mut values, &mut headers, timing);
-        if let Some(id) = upstream_id {
+        if let Some(id) = request_id {
             headers.insert(&headers::UPSTREAM_REQUEST_ID, id);
         }
         headers.insert(&headers::MODEL, grant.model.header.clone());
         limits.write(&mut values, &mut headers);
-        if parts.status.is_client_error() || parts.status.is_server_error() {
+        if status.is_client_error() || status.is_server_error() {
             headers.insert(&headers::ORIGIN, HeaderValue::from_static("provider"));
         }
         if matches!(answer, Answer::Events(_)) {
@@ -178,7 +171,7 @@ impl Ended {
             headers.entry(&headers::ACCEL_BUFFERING).or_insert(HeaderValue::from_static("no"));
         }
         let mut response = Response::new(answer);
-        *response.status_mut() = parts.status;
+        *response.status_mut() = status;
         *response.headers_mut() = headers;
         head.close_if_draining(&mut response);
         response
@@ -204,7 +197,7 @@ impl Trouble {
 }
 
 /// What the provider is sent: the client's bytes, spliced where the contract says so, and the gateway's credential.
-fn outgoing(call: &Limited<'_>, base: &Base, address: Uri, grant: &Grant, mut headers: HeaderMap) -> Request<Pieces> {
+fn outgoing(call: &Limited<'_>, base: &Base, grant: &Grant) -> Outgoing {
     let (head, fields) = (call.head, &call.fields);
     let mut splices = Vec::new();
     if let Some(model) = &fields.model
@@ -216,26 +209,31 @@ fn outgoing(call: &Limited<'_>, base: &Base, address: Uri, grant: &Grant, mut he
         splices.extend(pieces::include_usage(&fields.stream_options, fields.closing));
     }
     let bytes = call.bytes;
-    let pieces = if splices.is_empty() { Pieces::whole(bytes.clone()) } else { Pieces::spliced(bytes, splices) };
-    forward::to_provider(&mut headers);
-    headers.reserve(4);
-    headers.insert(header::HOST, base.host.clone());
-    headers.insert(header::CONTENT_LENGTH, pieces.length().into());
-    headers.insert(&headers::X_REQUEST_ID, head.id.header.clone());
+    let body = if splices.is_empty() { Pieces::whole(bytes.clone()) } else { Pieces::spliced(bytes, splices) };
+    let mut out = Vec::with_capacity(640);
+    let mut put = |parts: &[&[u8]]| parts.iter().for_each(|it| out.extend_from_slice(it));
+    put(&[b"POST ", base.path.as_bytes(), call.tail.as_bytes()]);
+    if let Some(query) = call.query {
+        put(&[b"?", query.as_bytes()]);
+    }
+    put(&[b" HTTP/1.1\r\nhost: ", base.host.as_bytes(), b"\r\nx-request-id: ", head.id.header.as_bytes()]);
     if let Some(credential) = &base.credential {
-        match head.dialect {
-            Dialect::Anthropic => headers.insert(&headers::X_API_KEY, credential.clone()),
-            Dialect::OpenAi | Dialect::Native => headers.insert(header::AUTHORIZATION, credential.clone()),
+        let name: &[u8] = match head.dialect {
+            Dialect::Anthropic => b"\r\nx-api-key: ",
+            Dialect::OpenAi | Dialect::Native => b"\r\nauthorization: ",
         };
+        put(&[name, credential.as_bytes()]);
     }
-    if head.dialect == Dialect::Anthropic {
-        headers.entry(&headers::ANTHROPIC_VERSION).or_insert(HeaderValue::from_static("2023-06-01"));
+    if head.dialect == Dialect::Anthropic && !call.headers.contains_key(&headers::ANTHROPIC_VERSION) {
+        put(&[b"\r\nanthropic-version: 2023-06-01"]);
     }
-    let mut request = Request::new(pieces);
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = address;
-    *request.headers_mut() = headers;
-    request
+    for (name, value) in forward::to_provider(&call.headers) {
+        put(&[b"\r\n", name.as_str().as_bytes(), b": ", value.as_bytes()]);
+    }
+    put(&[b"\r\ncontent-length: "]);
+    // Never fails: a vector grows.
+    let _ = write!(out, "{}\r\n\r\n", body.length());
+    Outgoing { head: out, body }
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {

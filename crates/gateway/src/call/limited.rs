@@ -32,6 +32,7 @@ pub(super) struct Limited<'a> {
     /// The path at the provider.
     pub(super) tail: &'a str,
     pub(super) query: Option<&'a str>,
+    pub(super) headers: HeaderMap,
     pub(super) bytes: &'a Bytes,
     pub(super) fields: Fields<'a>,
     pub(super) digest: KeyDigest,
@@ -57,16 +58,14 @@ enum Admission {
 }
 
 impl Limited<'_> {
-    pub(super) async fn answer(&self, mut headers: HeaderMap, running: Running) -> Response<Answer> {
-        let (attempt, refusing) = match self.admit(&headers, running) {
+    pub(super) async fn answer(&self, running: Running) -> Response<Answer> {
+        let (attempt, refusing) = match self.admit(running) {
             Admission::Stopped(response) => return response,
             Admission::Admitted(attempt) => (attempt, None),
             Admission::Backup(attempt, refusing) => (attempt, Some(refusing)),
         };
         let backup = if refusing.is_none() { self.backup_of(&attempt.grant).is_some() } else { true };
-        // The headers are needed again only if another attempt may follow.
-        let spare = if backup && refusing.is_none() { Some(headers.clone()) } else { None };
-        let ended = attempt.send(self, std::mem::take(&mut headers), backup).await;
+        let ended = attempt.send(self, backup).await;
         let Some(cause) = ended.fallback_cause().filter(|_| backup) else {
             let mut response = ended.respond(self.head);
             if let Some(refusing) = refusing {
@@ -79,19 +78,18 @@ impl Limited<'_> {
             ended.abandon();
             return self.refuse(&refusing, Some("refused"));
         }
-        let Some(spare) = spare else { return ended.respond(self.head) };
-        self.fall_back(ended, cause, spare).await
+        self.fall_back(ended, cause).await
     }
 
     /// Runs the backup of a call whose provider failed; if that fails too, answers what the first came to.
-    async fn fall_back(&self, mut first: Ended, cause: &'static str, headers: HeaderMap) -> Response<Answer> {
+    async fn fall_back(&self, mut first: Ended, cause: &'static str) -> Response<Answer> {
         let admitted = {
             let snapshot = self.head.gateway.snapshot.load();
             let entry = snapshot.find(&self.digest, self.head.now_ms);
-            entry.and_then(|entry| self.admit_backup(first.grant(), entry, &headers))
+            entry.and_then(|entry| self.admit_backup(first.grant(), entry))
         };
         if let Some(attempt) = admitted {
-            let second = attempt.send(self, headers, true).await;
+            let second = attempt.send(self, true).await;
             if second.fallback_cause().is_none() {
                 first.give_up();
                 first.abandon();
@@ -107,7 +105,7 @@ impl Limited<'_> {
     }
 
     /// Finds the model and asks its cell. One snapshot decides: it may have changed while the body came in.
-    fn admit(&self, headers: &HeaderMap, running: Running) -> Admission {
+    fn admit(&self, running: Running) -> Admission {
         let head = self.head;
         let stop = |refusal: &Refusal<'_>| Admission::Stopped(head.refuse(refusal));
         let name = &*self.fields.model.as_ref().expect("a body without a model is invalid").name;
@@ -121,8 +119,7 @@ impl Limited<'_> {
             });
         };
         let Some(base) = offered(head.dialect, grant) else { return stop(&Refusal::NotOffered(name)) };
-        let Some(address) = base.address(self.tail, self.query) else { return stop(&Refusal::NoRoute) };
-        let call = self.describe(headers, entry, grant);
+        let call = self.describe(entry, grant);
         let decision = grant.cell.admit(workspace.slot, &grant.limits, self.demand());
         let decided = head.gateway.clock.now();
         let timing = Timing { limiter_us: decided.since(self.read_at), ..Timing::default() };
@@ -130,12 +127,12 @@ impl Limited<'_> {
             Decision::Admitted(permit, standing) => {
                 let run = Run::new(running, call, permit);
                 let (grant, base) = (Arc::clone(grant), Arc::clone(base));
-                return Admission::Admitted(Attempt { run, grant, base, address, standing, timing, decided });
+                return Admission::Admitted(Attempt { run, grant, base, standing, timing, decided });
             }
             Decision::Denied(denial, standing) => (denial, standing),
         };
         let backup = self.backup_of(grant).is_some();
-        let attempt = if backup { self.admit_backup(grant, entry, headers) } else { None };
+        let attempt = if backup { self.admit_backup(grant, entry) } else { None };
         let refused =
             call.record(Outcome::Refused(refused(&denial)), Tokens::default(), None, attempt.is_some(), decided);
         head.gateway.records.push(refused);
@@ -154,12 +151,11 @@ impl Limited<'_> {
     }
 
     /// A permit of the backup, if the workspace may call it, it speaks the dialect, and its own limits allow.
-    fn admit_backup(&self, grant: &Grant, entry: &KeyEntry, headers: &HeaderMap) -> Option<Attempt> {
+    fn admit_backup(&self, grant: &Grant, entry: &KeyEntry) -> Option<Attempt> {
         let head = self.head;
         let backup = entry.workspace.grants.get(self.backup_of(grant)?)?;
         let base = Arc::clone(offered(head.dialect, backup)?);
-        let address = base.address(self.tail, self.query)?;
-        let call = self.describe(headers, entry, backup);
+        let call = self.describe(entry, backup);
         let Decision::Admitted(permit, standing) =
             backup.cell.admit(entry.workspace.slot, &backup.limits, self.demand())
         else {
@@ -168,7 +164,7 @@ impl Limited<'_> {
         let decided = head.gateway.clock.now();
         let timing = Timing { limiter_us: decided.since(self.read_at), ..Timing::default() };
         let run = Run::new(Running::new(&head.gateway), call, permit);
-        Some(Attempt { run, grant: Arc::clone(backup), base, address, standing, timing, decided })
+        Some(Attempt { run, grant: Arc::clone(backup), base, standing, timing, decided })
     }
 
     fn refuse(&self, refusing: &Refusing, fallback: Option<&'static str>) -> Response<Answer> {
@@ -182,8 +178,8 @@ impl Limited<'_> {
         response
     }
 
-    fn describe(&self, headers: &HeaderMap, entry: &KeyEntry, grant: &Arc<Grant>) -> Call {
-        let Self { head, fields, operation, .. } = self;
+    fn describe(&self, entry: &KeyEntry, grant: &Arc<Grant>) -> Call {
+        let Self { head, fields, operation, headers, .. } = self;
         let retries = headers.get(&headers::RETRY_COUNT).and_then(|it| it.to_str().ok()?.parse().ok());
         let streamed = match operation {
             Operation::Service { .. } => asks_for_events(headers),

@@ -3,71 +3,59 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// Whether a client's header is kept from the provider. Hop-by-hop headers named by `connection` come on top.
-fn stays_here(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    match name.as_bytes()[0] {
-        b'a' => matches!(name, "authorization" | "accept-encoding"),
-        b'c' => matches!(name, "cookie" | "connection" | "content-length"),
-        b'e' => name == "expect",
-        b'f' => name == "forwarded",
-        b'h' => name == "host",
-        b'k' => name == "keep-alive",
-        b'o' => matches!(name, "openai-organization" | "openai-project"),
-        b'p' => name.starts_with("proxy-"),
-        b't' => matches!(name, "te" | "trailer" | "transfer-encoding"),
-        b'u' => name == "upgrade",
-        b'v' => name == "via",
-        b'x' => {
-            matches!(name, "x-api-key" | "x-request-id" | "x-dashscope-workspace" | "x-dashscope-wait-timeout")
-                || name.starts_with("x-forwarded-")
-                || name.starts_with("x-sluice-")
+fn stays_here(name: &[u8]) -> bool {
+    let begins = |with: &[u8]| name.starts_with(with);
+    match name.first() {
+        Some(b'a') => matches!(name, b"authorization" | b"accept-encoding"),
+        Some(b'c') => matches!(name, b"cookie" | b"connection" | b"content-length"),
+        Some(b'e') => name == b"expect",
+        Some(b'f') => name == b"forwarded",
+        Some(b'h') => name == b"host",
+        Some(b'k') => name == b"keep-alive",
+        Some(b'o') => matches!(name, b"openai-organization" | b"openai-project"),
+        Some(b'p') => begins(b"proxy-"),
+        Some(b't') => matches!(name, b"te" | b"trailer" | b"transfer-encoding"),
+        Some(b'u') => name == b"upgrade",
+        Some(b'v') => name == b"via",
+        Some(b'x') => {
+            matches!(name, b"x-api-key" | b"x-request-id" | b"x-dashscope-workspace" | b"x-dashscope-wait-timeout")
+                || begins(b"x-forwarded-")
+                || begins(b"x-sluice-")
         }
         _ => false,
     }
 }
 
-/// Whether a provider's header is kept from the client.
-fn stays_there(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    match name.as_bytes()[0] {
-        b'a' => name == "alt-svc" || name.starts_with("anthropic-ratelimit-"),
-        b'c' => name == "connection",
-        b'k' => name == "keep-alive",
-        b'p' => name.starts_with("proxy-"),
-        b'r' => matches!(name, "request-id" | "ratelimit" | "ratelimit-policy") || name.starts_with("ratelimit-"),
-        b's' => matches!(name, "set-cookie" | "server" | "server-timing" | "strict-transport-security"),
-        b't' => matches!(name, "te" | "trailer" | "transfer-encoding"),
-        b'u' => name == "upgrade",
-        b'x' => name == "x-request-id" || name.starts_with("x-ratelimit-") || name.starts_with("x-sluice-"),
+/// Whether a provider's header, its name in lower case, is kept from the client. What `connection` names comes on top.
+pub(crate) fn stays_there(name: &[u8]) -> bool {
+    let begins = |with: &[u8]| name.starts_with(with);
+    match name.first() {
+        Some(b'a') => name == b"alt-svc" || begins(b"anthropic-ratelimit-"),
+        Some(b'c') => name == b"connection",
+        Some(b'k') => name == b"keep-alive",
+        Some(b'p') => begins(b"proxy-"),
+        Some(b'r') => matches!(name, b"request-id" | b"ratelimit" | b"ratelimit-policy") || begins(b"ratelimit-"),
+        Some(b's') => matches!(name, b"set-cookie" | b"server" | b"server-timing" | b"strict-transport-security"),
+        Some(b't') => matches!(name, b"te" | b"trailer" | b"transfer-encoding"),
+        Some(b'u') => name == b"upgrade",
+        Some(b'x') => name == b"x-request-id" || begins(b"x-ratelimit-") || begins(b"x-sluice-"),
         _ => false,
     }
 }
 
-/// Leaves the headers that go to the provider.
-pub(crate) fn to_provider(headers: &mut HeaderMap) {
-    leave(headers, stays_here);
-}
-
-/// Leaves the headers that go to the client; returns the provider's own request id.
-pub(crate) fn to_client(headers: &mut HeaderMap) -> Option<HeaderValue> {
-    let id = headers.get("x-request-id").or_else(|| headers.get("request-id")).cloned();
-    leave(headers, stays_there);
-    id
-}
-
-fn leave(headers: &mut HeaderMap, stays: fn(&HeaderName) -> bool) {
-    let mut gone: Vec<HeaderName> = Vec::new();
+/// The client's headers that go to the provider.
+pub(crate) fn to_provider(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+    let mut named: Vec<&[u8]> = Vec::new();
     for value in headers.get_all(header::CONNECTION) {
-        // These two name no header.
+        // These two name no header, and nearly every client sends one of them.
         if !value.as_bytes().eq_ignore_ascii_case(b"keep-alive") && !value.as_bytes().eq_ignore_ascii_case(b"close") {
-            let names = value.as_bytes().split(|it| *it == b',').map(<[u8]>::trim_ascii);
-            gone.extend(names.filter_map(|it| HeaderName::from_bytes(it).ok()));
+            named.extend(value.as_bytes().split(|it| *it == b',').map(<[u8]>::trim_ascii));
         }
     }
-    gone.extend(headers.keys().filter(|it| stays(it)).cloned());
-    for name in &gone {
-        headers.remove(name);
-    }
+    headers.iter().filter(move |(name, _)| {
+        let name = name.as_str().as_bytes();
+        !stays_here(name) && !named.iter().any(|it| it.eq_ignore_ascii_case(name))
+    })
 }
 
 #[cfg(test)]
@@ -120,29 +108,34 @@ mod tests {
             "x-stainless-retry-count",
         ]);
         client.insert(header::CONNECTION, HeaderValue::from_static("close, X-Private"));
-        to_provider(&mut client);
+        let passed: HeaderMap = to_provider(&client).map(|(name, value)| (name.clone(), value.clone())).collect();
         assert_eq!(
-            names(&client),
+            names(&passed),
             ["accept", "anthropic-beta", "content-type", "user-agent", "x-dashscope-sse", "x-stainless-retry-count"]
         );
     }
 
     #[test]
     fn what_the_client_sees() {
-        let mut provider = headers(&[
+        let sees = |name: &&str| !stays_there(name.as_bytes());
+        let provider = [
             "connection",
             "keep-alive",
             "transfer-encoding",
             "set-cookie",
             "server",
             "alt-svc",
+            "server-timing",
             "strict-transport-security",
+            "x-request-id",
             "request-id",
             "x-ratelimit-limit-requests",
             "ratelimit",
             "ratelimit-policy",
             "anthropic-ratelimit-tokens-limit",
             "x-sluice-model",
+            "proxy-authenticate",
+            "upgrade",
             "content-type",
             "content-length",
             "retry-after",
@@ -150,21 +143,20 @@ mod tests {
             "x-should-retry",
             "openai-processing-ms",
             "date",
-        ]);
-        provider.insert("x-request-id", HeaderValue::from_static("theirs"));
-        let id = to_client(&mut provider);
+            "",
+        ];
         assert_eq!(
-            names(&provider),
+            provider.into_iter().filter(sees).collect::<Vec<_>>(),
             [
-                "content-length",
                 "content-type",
-                "date",
-                "openai-processing-ms",
+                "content-length",
                 "retry-after",
                 "retry-after-ms",
-                "x-should-retry"
+                "x-should-retry",
+                "openai-processing-ms",
+                "date",
+                ""
             ]
         );
-        assert_eq!(id.unwrap(), "theirs");
     }
 }

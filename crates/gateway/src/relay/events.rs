@@ -7,7 +7,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use hyper::body::Incoming;
 
 use super::{Next, Provider};
 use crate::{
@@ -15,7 +14,7 @@ use crate::{
     record::Outcome,
     refusal::{self, Failure, Refusal},
     sse::Splitter,
-    upstream::Lease,
+    upstream::Incoming,
 };
 
 pub(crate) struct Events {
@@ -28,9 +27,9 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    pub(crate) fn new(body: Incoming, lease: Lease, patience: Duration, run: Run, request_id: String) -> Self {
+    pub(crate) fn new(body: Incoming, patience: Duration, run: Run, request_id: String) -> Self {
         Self {
-            provider: Provider::new(body, lease, patience),
+            provider: Provider::new(body, patience),
             run,
             request_id,
             splitter: Splitter::default(),
@@ -78,7 +77,6 @@ impl Events {
             self.out.push_back(rest);
         }
         let outcome = self.run.stream_outcome();
-        self.provider.give_back(self.run.now());
         if outcome == Outcome::Broken {
             self.break_off(outcome);
         } else {

@@ -6,17 +6,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::FutureExt;
-use http_body::Body;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
 
 use super::{Answer, BrokeOff, Next, Provider};
 use crate::{
     dialect::{self, Words},
     meter::Run,
     record::Outcome,
-    upstream::Lease,
+    upstream::Incoming,
     usage::{self, Finder},
 };
 
@@ -47,32 +43,29 @@ struct Meter {
 
 impl Plain {
     /// The answer with this body: whole and settled if it has arrived with its head, as most do.
-    pub(crate) fn answer(mut body: Incoming, lease: Lease, patience: Duration, run: Run, status: u16) -> Answer {
+    pub(crate) fn answer(mut body: Incoming, patience: Duration, run: Run, status: u16) -> Answer {
         let mut meter =
             Meter { run, status, first: Bytes::new(), finder: None, kept: Vec::new(), kept_bytes: 0, bytes: 0 };
         let (mut first, mut second, mut broken) = (None, None, false);
         while second.is_none() {
-            let next = if body.is_end_stream() { Some(None) } else { body.frame().now_or_never() };
-            match next {
-                Some(Some(Ok(frame))) => {
-                    let Ok(data) = frame.into_data() else { continue };
+            match body.arrived() {
+                Some(Ok(data)) => {
                     meter.piece(&data);
                     if first.is_none() { first = Some(data) } else { second = Some(data) }
                 }
-                Some(None) => {
-                    let outcome = meter.end();
-                    meter.run.finish(outcome);
-                    lease.give_back(meter.run.now());
-                    return Answer::Whole(first.unwrap_or_default());
-                }
-                Some(Some(Err(_))) => {
+                Some(Err(_)) => {
                     broken = true;
                     break;
+                }
+                None if body.is_end() => {
+                    let outcome = meter.end();
+                    meter.run.finish(outcome);
+                    return Answer::Whole(first.unwrap_or_default());
                 }
                 None => break,
             }
         }
-        let provider = Provider::new(body, lease, patience);
+        let provider = Provider::new(body, patience);
         Answer::Plain(Box::new(Self { provider, meter, arrived: [first, second], broken, finished: false }))
     }
 
@@ -87,11 +80,11 @@ impl Plain {
             self.end_early();
             return Poll::Ready(Some(Ok(data)));
         }
-        if self.broken && !self.finished {
-            return Poll::Ready(self.fail(Outcome::Broken));
-        }
         if self.finished {
-            return Poll::Ready(None);
+            return Poll::Ready(self.broken.then_some(Err(BrokeOff)));
+        }
+        if self.broken {
+            return self.fail(Outcome::Broken, cx);
         }
         let next = std::task::ready!(self.provider.poll(cx));
         Poll::Ready(match next {
@@ -104,14 +97,14 @@ impl Plain {
                 self.end();
                 None
             }
-            Next::Broken => self.fail(Outcome::Broken),
-            Next::Silent => self.fail(Outcome::Timeout),
+            Next::Broken => return self.fail(Outcome::Broken, cx),
+            Next::Silent => return self.fail(Outcome::Timeout, cx),
         })
     }
 
     /// A body of known length is not asked for more once that length has passed.
     fn end_early(&mut self) {
-        if self.arrived[1].is_none() && !self.broken && !self.finished && self.provider.body.is_end_stream() {
+        if self.arrived[1].is_none() && !self.broken && !self.finished && self.provider.body.is_end() {
             self.end();
         }
     }
@@ -120,14 +113,16 @@ impl Plain {
         self.finished = true;
         let outcome = self.meter.end();
         self.meter.run.finish(outcome);
-        self.provider.give_back(self.meter.run.now());
     }
 
-    fn fail(&mut self, outcome: Outcome) -> Option<Result<Bytes, BrokeOff>> {
+    fn fail(&mut self, outcome: Outcome, cx: &Context<'_>) -> Poll<Option<Result<Bytes, BrokeOff>>> {
         self.finished = true;
+        self.broken = true;
         self.meter.end();
         self.meter.run.finish(outcome);
-        Some(Err(BrokeOff))
+        // What has come is written out before the connection is given up: an error now would take it along.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
