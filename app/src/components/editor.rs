@@ -203,7 +203,7 @@ fn both_versions(editor: Editor) -> impl IntoView {
                 <strong>"Someone else saved this workspace meanwhile."</strong>
                 " Nothing of yours was stored. The fields hold what you typed; "<em>"Save Changes"</em>" puts it in the place of what is stored now."
             </p>
-            <div class="scroll" tabindex="0" role="region" aria-label="Both versions">
+            <div class="scroll" tabindex="0" role="group" aria-label="Both versions">
                 <table>
                     <thead><tr><th scope="col">"Model"</th><th scope="col">"What"</th><th scope="col">"Stored now"</th><th scope="col">"Yours"</th></tr></thead>
                     <tbody>{rows}</tbody>

@@ -28,10 +28,10 @@ pub fn Dialog(
     let data_back = open.then(|| back.clone());
     view! {
         <dialog id=id class=format!("dialog {class}") aria-labelledby=labelled_by open=open data-back=data_back>
-            <header>
+            <div class="dialog-head">
                 <h2 id=title_id>{title}</h2>
                 <a class="close" href=back data-close="" aria-label="Close"><Icon name="close"/></a>
-            </header>
+            </div>
             {children()}
         </dialog>
     }

@@ -75,10 +75,10 @@ pub(super) fn picker(editor: Editor, start: Picking) -> impl IntoView {
     let entries: Vec<_> = editor.models.with_value(|all| all.iter().map(|it| entry(it, choice)).collect());
     view! {
         <dialog id="picker" class="dialog picker" aria-labelledby="picker-title" open=open data-back=open.then(|| editor.address.get_value()) node_ref=dialog>
-            <header>
+            <div class="dialog-head">
                 <h2 id="picker-title">"All Models"</h2>
                 <button type="button" class="close" aria-label="Close" command="close" commandfor="picker"><Icon name="close"/></button>
-            </header>
+            </div>
             <div class="body stack">
                 <div class="filters">
                     <div class="field">

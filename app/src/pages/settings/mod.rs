@@ -37,7 +37,7 @@ fn List(
         })
         .collect();
     view! {
-        <div class="panel scroll" tabindex="0" role="region" aria-label=label>
+        <div class="panel scroll" tabindex="0" role="group" aria-label=label>
             <table class="pinned"><thead><tr>{headers}</tr></thead><tbody>{rows}</tbody></table>
         </div>
     }
