@@ -17,7 +17,10 @@ export default defineConfig({
     // Relative addresses are completed by the `sluice` fixture: each worker has an installation of its own.
     locale: "en-GB",
     timezoneId: "Europe/Madrid",
-    trace: "retain-on-failure",
+    actionTimeout: 10_000,
+    navigationTimeout: 20_000,
+    trace: process.env.TRACE ? "retain-on-failure" : "off",
+    screenshot: "only-on-failure",
     launchOptions: {
       executablePath: process.env.CHROMIUM_BIN ?? "/usr/bin/chromium",
       args: [

@@ -51,8 +51,8 @@ test("what cannot be is refused at the field, and nothing changes", async ({ pag
   for (const [tokens, message] of [
     ["100000", /above|current/i],
     ["9000000", /upper limit/i],
-    ["1e30", "1e30 is not a whole number"],
-    ["-5", "-5 is below zero"],
+    ["1e30", /1e30 is not a whole number/],
+    ["-5", /-5 is below zero/],
   ] as const) {
     await page.goto("/monitoring/rate-limit?increase=qwen-turbo");
     await ask(page, "qwen-turbo", tokens);

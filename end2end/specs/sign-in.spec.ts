@@ -21,7 +21,7 @@ test("a wrong password is refused without saying which part was wrong", async ({
     await page.getByLabel("E-mail address").fill(email);
     await page.getByLabel("Password").fill("not the password");
     await page.getByRole("button", { name: "Sign in" }).click();
-    await expect(page.getByRole("alert")).toContainText("e-mail address or password");
+    await expect(page.getByRole("alert")).toContainText("the address or the password is wrong");
     await expect(page.getByLabel("E-mail address")).toHaveValue(email);
     await expect(page.getByLabel("Password")).toHaveValue("");
   }

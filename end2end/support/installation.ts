@@ -40,7 +40,6 @@ tpm_upper_limit = 400_000
 code = "qwen-image"
 provider = "dashscope"
 rpm = 120
-tpm = 100_000
 metering = "calls"
 
 [[workspace]]
