@@ -19,9 +19,8 @@ use tower::ServiceExt;
 const FOR_NOBODY: [&str; 3] = ["/api/sign-in", "/api/set-up", "/api/invitations/accept"];
 
 /// What a viewer may call: reading, and what concerns the own session.
-const FOR_VIEWERS: [&str; 12] = [
-    "/api/sign-in", "/api/sign-out", "/api/sign-out-everywhere", "/api/password/set", "/api/set-up", "/api/invitations/accept",
-    "/api/monitoring", "/api/rate-limit", "/api/models", "/api/workspaces", "/api/workspaces/one", "/api/keys",
+const FOR_VIEWERS: [&str; 9] = [
+    "/api/set-up", "/api/invitations/accept", "/api/monitoring", "/api/rate-limit", "/api/models", "/api/workspaces", "/api/workspaces/editor", "/api/keys", "/api/providers",
 ];
 
 fn request(method: Method, path: &str, cookie: &str, accept: &str, body: &str) -> Request<Body> {
@@ -65,6 +64,10 @@ fn arguments(path: &str) -> String {
     let mut pairs: Vec<String> = names.iter().map(|name| format!("{name}=1")).collect();
     if path.ends_with("monitoring") {
         pairs.push("query[range]=3h".to_owned());
+    }
+    if path.contains("/limits/") {
+        pairs.retain(|it| !it.starts_with("rpm") && !it.starts_with("tpm"));
+        pairs.extend(["grant[0]=qwen-plus", "rpm[qwen-plus]=1", "tpm[qwen-plus]=1"].map(str::to_owned));
     }
     pairs.join("&")
 }

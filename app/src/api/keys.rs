@@ -72,6 +72,8 @@ pub async fn create_key(
 ) -> Result<Outcome, ApiError> {
     use crate::{format::parse_instant, paths, ssr};
     let caller = ssr::caller()?;
+    let allowed = caller.actor.authorise(domain::Action::ManageKeys(&domain::WorkspaceId::new(workspace.as_str())));
+    allowed.map_err(ssr::failure)?;
     let expires_at = match expires.trim() {
         "" => Ok(None),
         day => parse_instant(&format!("{day}T23:59:59")).map(Some).ok_or(()),

@@ -130,7 +130,7 @@ async fn elsewhere(state: &ConsoleState, signed_in: bool, uri: Uri) -> Option<St
     match (identity::is_set_up(state).await, path) {
         (false, paths::SET_UP) => None,
         (false, _) => Some(paths::SET_UP.to_owned()),
-        (true, paths::SIGN_IN) => None,
+        (true, paths::SIGN_IN | paths::INVITATION) => None,
         (true, paths::SET_UP) => Some(paths::SIGN_IN.to_owned()),
         (true, _) => {
             let wanted = uri.path_and_query().map_or("", PathAndQuery::as_str);
@@ -139,6 +139,9 @@ async fn elsewhere(state: &ConsoleState, signed_in: bool, uri: Uri) -> Option<St
         }
     }
 }
+
+/// What somebody who is not signed in may call: the way in.
+const FOR_NOBODY: [&str; 3] = ["/api/sign-in", "/api/set-up", "/api/invitations/accept"];
 
 /// Runs a server function. A form that a browser sent by itself is answered by a redirect in every case.
 async fn server_function(State(state): State<ConsoleState>, mut request: Request) -> Response {
@@ -153,7 +156,13 @@ async fn server_function(State(state): State<ConsoleState>, mut request: Request
     // Redirects are made here and in `answer`: the framework's own would put errors into the address.
     request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     let provide = move || provide_context(state.clone());
-    let response = leptos_axum::handle_server_fns_with_context(provide, request).await.into_response();
+    // Each function asks who calls, too; asked here as well, nobody learns even which arguments it takes.
+    let closed = request.extensions().get::<Caller>().is_none() && !FOR_NOBODY.contains(&request.uri().path());
+    let response = if closed {
+        (StatusCode::UNAUTHORIZED, axum::Json(ApiError::SignedOut)).into_response()
+    } else {
+        with_status(leptos_axum::handle_server_fns_with_context(provide, request).await.into_response()).await
+    };
     if !native || response.status().is_redirection() {
         return response;
     }
@@ -170,6 +179,16 @@ async fn server_function(State(state): State<ConsoleState>, mut request: Request
         }
     }
     Redirect::to(&from).into_response()
+}
+
+/// Arguments that cannot be read are the caller's mistake; the framework calls every error its own.
+async fn with_status(response: Response<Body>) -> Response<Body> {
+    if response.status() != StatusCode::INTERNAL_SERVER_ERROR {
+        return response;
+    }
+    let error = error_in(response).await;
+    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, axum::Json(error)).into_response()
 }
 
 async fn error_in(response: Response<Body>) -> ApiError {

@@ -135,6 +135,10 @@ pub async fn list(control: &Control, actor: &Actor, workspace: Option<&str>) -> 
 /// [`ControlError::Invalid`] at `workspace`, `name`, `error_dialect` or `expires_at`, and at `workspace` when it has as
 /// many keys as the account allows; [`ControlError::Forbidden`].
 pub async fn create(control: &Control, actor: &Actor, form: &NewKey) -> Result<CreatedKey> {
+    // Said before anything is read: who may manage no keys at all learns nothing of workspaces.
+    if actor.standing.role == domain::Role::Viewer {
+        actor.authorise(Action::ManageKeys(&WorkspaceId::new("")))?;
+    }
     let mut edit = control.edit(actor).await?;
     let mut check = Check::default();
     let name = check.take("name", DisplayName::parse(if form.name.trim().is_empty() { "key" } else { &form.name }));

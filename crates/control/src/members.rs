@@ -132,6 +132,8 @@ pub async fn list(control: &Control, actor: &Actor) -> Result<Vec<MemberView>> {
 /// # Errors
 /// [`ControlError::Invalid`] at `email`, `role` or `workspace`; [`ControlError::Forbidden`].
 pub async fn invite(control: &Control, actor: &Actor, form: &NewMember) -> Result<Invitation> {
+    // Said before anything is read: who may manage nobody learns nothing of members.
+    actor.authorise(Action::ManageMember(Role::Viewer))?;
     let token = secret::random_text(32);
     let mut edit = control.edit(actor).await?;
     let mut row = checked(&mut edit, actor, form, Check::default()).await?;
@@ -147,6 +149,8 @@ pub async fn invite(control: &Control, actor: &Actor, form: &NewMember) -> Resul
 /// # Errors
 /// [`ControlError::Invalid`] at `email`, `role`, `workspace` or `password`; [`ControlError::Forbidden`].
 pub async fn create(control: &Control, actor: &Actor, form: &NewMember, password: Secret<String>) -> Result<String> {
+    // Said before anything is read: who may manage nobody learns nothing of members.
+    actor.authorise(Action::ManageMember(Role::Viewer))?;
     let mut check = Check::default();
     check.take("password", Passwords::check(&password));
     let hash = control.0.passwords.hash(password).await;
@@ -244,6 +248,8 @@ pub async fn accept(control: &Control, token: &Secret<String>, password: Secret<
 /// # Errors
 /// [`ControlError::NotFound`] or [`ControlError::Refused`] if it was accepted.
 pub async fn invite_again(control: &Control, actor: &Actor, id: &str) -> Result<Invitation> {
+    // Said before anything is read: who may manage nobody learns nothing of members.
+    actor.authorise(Action::ManageMember(Role::Viewer))?;
     let mut edit = control.edit(actor).await?;
     let (_, role) = existing(&mut edit, actor, id).await?;
     actor.authorise(Action::ManageMember(role))?;
@@ -261,6 +267,8 @@ pub async fn invite_again(control: &Control, actor: &Actor, id: &str) -> Result<
 /// # Errors
 /// [`ControlError::Invalid`] at `role` or `workspace`; [`ControlError::Refused`] for the last owner.
 pub async fn set_role(control: &Control, actor: &Actor, id: &str, role: &str, workspace: &str) -> Result<()> {
+    // Said before anything is read: who may manage nobody learns nothing of members.
+    actor.authorise(Action::ManageMember(Role::Viewer))?;
     let mut edit = control.edit(actor).await?;
     let (row, former) = existing(&mut edit, actor, id).await?;
     actor.authorise(Action::ManageMember(former))?;
@@ -295,6 +303,8 @@ pub async fn set_role(control: &Control, actor: &Actor, id: &str, role: &str, wo
 /// # Errors
 /// [`ControlError::Refused`] for the last owner.
 pub async fn remove(control: &Control, actor: &Actor, id: &str) -> Result<()> {
+    // Said before anything is read: who may manage nobody learns nothing of members.
+    actor.authorise(Action::ManageMember(Role::Viewer))?;
     let mut edit = control.edit(actor).await?;
     let (row, role) = existing(&mut edit, actor, id).await?;
     actor.authorise(Action::ManageMember(role))?;
