@@ -60,8 +60,8 @@ pub async fn report(control: &Control, actor: &Actor, range: TimeRange) -> Resul
     let row =
         |it: monitoring::Row| ReportRow { model: it.model, workspace: it.workspace_in_commands, figures: it.figures };
     Ok(Report {
-        from: instant(range.from_ms),
-        to: instant(range.to_ms),
+        from: instant(shown.range.from_ms),
+        to: instant(shown.range.to_ms),
         summary: shown.summary,
         rows: shown.rows.into_iter().map(row).collect(),
     })

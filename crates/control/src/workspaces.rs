@@ -311,6 +311,10 @@ pub async fn set_limits(control: &Control, actor: &Actor, command: &SetLimits) -
         return Err(ControlError::Conflict("this workspace"));
     }
     let before = edit.workspace_limits(actor.account(), &row.id).await?;
+    wanted.sort_by(|a, b| a.model_code.cmp(&b.model_code));
+    if before == wanted {
+        return Ok(command.revision);
+    }
     replace(&mut edit, &row, &before, &wanted).await?;
     edit.note("set", Object::Limits, &row.name, Some(&audited(&before)), Some(&audited(&wanted)));
     edit.commit().await?;

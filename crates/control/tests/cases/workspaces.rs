@@ -68,6 +68,9 @@ async fn saving_makes_the_grants_exactly_what_was_sent() {
     );
     assert!(matches!(set(&it, revision, &[]).await, Err(ControlError::Conflict(_))), "it was read before");
     assert_eq!(editor(&it).await.models, now.models);
+    let installation = it.revision().await;
+    assert_eq!(set(&it, saved, &[grant("qwen-plus", "0", "1000000")]).await.unwrap(), saved);
+    assert_eq!(it.revision().await, installation, "what changes nothing is no change");
     set(&it, saved, &[]).await.unwrap();
     assert!(editor(&it).await.models.iter().all(|it| !it.granted));
 }
