@@ -86,17 +86,18 @@ impl Cell {
     ) -> Decision<Charge> {
         let (now, log) = self.reach(now);
         let in_force = [limits.account, limits.effective_workspace()].map(InForce::from);
-        let [account, workspace] = [log.sums(None), log.sums(Some(slot))];
+        let place = log.place(slot);
+        let [account, workspace] = [log.sums(None), log.sums(Some(place))];
         let fits = ask.fits(account, &in_force[0]) && ask.fits(workspace, &in_force[1]);
         if !fits || surge.refuses(in_force[0].rps, account.r1, account.r60) {
-            let denial = refusal::explain(log, now, slot, &in_force, surge, &ask);
-            let standing = standing::after(log, now, slot, &in_force, Some(&denial));
+            let denial = refusal::explain(log, now, place, &in_force, surge, &ask);
+            let standing = standing::after(log, now, place, &in_force, Some(&denial));
             return Decision::Denied(denial, standing);
         }
         let reserved =
             Reserved { account: ask.reserve(account, &in_force[0]), workspace: ask.reserve(workspace, &in_force[1]) };
         let sequence = log.push(Entry { at: now, tokens: reserved, slot, requests: 1 }, ask.prompt);
-        let standing = standing::after(log, now, slot, &in_force, None);
+        let standing = standing::after(log, now, place, &in_force, None);
         if let Some(journal) = &mut self.journal {
             journal.limits(now, sequence, None, &in_force[0]);
             journal.limits(now, sequence, Some(slot), &in_force[1]);

@@ -23,10 +23,12 @@ use domain::WorkspaceId;
 use crate::{
     CellKey, Micros, Reserved, WorkspaceSlot,
     in_force::{InForce, NONE},
-    log::Of,
 };
 
 pub(crate) const VERSION: u8 = 1;
+
+/// The account, or a workspace.
+type Of = Option<WorkspaceSlot>;
 
 /// What happened to a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

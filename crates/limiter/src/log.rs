@@ -17,7 +17,14 @@ pub(crate) const MINUTE: u64 = Window::Minute.micros();
 pub(crate) const SECOND: u64 = Window::Second.micros();
 
 /// A scope as the log sees it: everything, or what one workspace is charged.
-pub(crate) type Of = Option<WorkspaceSlot>;
+pub(crate) type Of = Option<Place>;
+
+/// A workspace and where its sums are, until the log is shrunk or another workspace joins it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    slot: WorkspaceSlot,
+    index: usize,
+}
 
 /// One call of the last minute, or a debt.
 #[derive(Clone, Copy, Debug)]
@@ -96,10 +103,16 @@ impl Log {
 
     /// The sums of a scope as of the last [`Self::expire`].
     pub(crate) fn sums(&self, of: Of) -> &Sums {
-        const NOTHING: &Sums = &Sums { t60: 0, t1: 0, r60: 0, r1: 0, oldest_request: 0, oldest_tokens: 0 };
         match of {
             None => &self.account,
-            Some(slot) => self.position(slot).map_or(NOTHING, |it| &self.workspaces[it].1),
+            Some(place) => &self.workspaces[place.index].1,
+        }
+    }
+
+    fn sums_mut(&mut self, of: Of) -> &mut Sums {
+        match of {
+            None => &mut self.account,
+            Some(place) => &mut self.workspaces[place.index].1,
         }
     }
 
@@ -245,7 +258,7 @@ impl Log {
             let charge = self.charge(index, of, cause, window);
             (charge > 0).then(|| (self.entries[index].at, charge))
         });
-        let restored = self.restored.iter().flat_map(move |it| it.charges(of, cause, window));
+        let restored = self.restored.iter().flat_map(move |it| it.charges(of.map(|place| place.slot), cause, window));
         merge(logged, restored)
     }
 
@@ -254,7 +267,7 @@ impl Log {
     fn charge(&self, index: usize, of: Of, cause: Cause, window: Window) -> u64 {
         let entry = &self.entries[index];
         match (cause, window, of) {
-            (_, _, Some(slot)) if slot != entry.slot => 0,
+            (_, _, Some(place)) if place.slot != entry.slot => 0,
             (Cause::Requests | Cause::Surge, ..) => u64::from(entry.requests),
             (Cause::Tokens, Window::Second, _) => self.seconds[index + self.seconds.len() - self.entries.len()],
             (Cause::Tokens, Window::Minute, None) => entry.tokens.account,
@@ -266,16 +279,16 @@ impl Log {
     /// once.
     #[inline(always)]
     fn oldest(&mut self, of: Of, cause: Cause) -> usize {
-        let place = of.map(|slot| self.place(slot));
-        let sums = place.map_or(&self.account, |it| &self.workspaces[it].1);
+        let sums = self.sums(of);
         let mark = if cause == Cause::Tokens { sums.oldest_tokens } else { sums.oldest_request };
         let mut index = usize::try_from(mark.saturating_sub(self.head)).unwrap_or(usize::MAX).min(self.entries.len());
         while index < self.entries.len() && self.charge(index, of, cause, Window::Minute) == 0 {
             index += 1;
         }
-        let sums = place.map_or(&mut self.account, |it| &mut self.workspaces[it].1);
+        let oldest = self.head + index as u64;
+        let sums = self.sums_mut(of);
         let mark = if cause == Cause::Tokens { &mut sums.oldest_tokens } else { &mut sums.oldest_request };
-        *mark = self.head + index as u64;
+        *mark = oldest;
         index
     }
 
@@ -303,21 +316,21 @@ impl Log {
     }
 
     /// Where the sums of a workspace are; if there are none yet, they begin with nothing.
-    fn place(&mut self, slot: WorkspaceSlot) -> usize {
-        self.position(slot).unwrap_or_else(|place| {
+    pub(crate) fn place(&mut self, slot: WorkspaceSlot) -> Place {
+        let index = self.position(slot).unwrap_or_else(|place| {
             if self.workspaces.len() == self.workspaces.capacity() {
                 // Not doubled from four on, as a vector would: most cells have one or two workspaces.
                 self.workspaces.reserve_exact(1 + self.workspaces.len() / 2);
             }
             self.workspaces.insert(place, (slot, Sums::default()));
             place
-        })
+        });
+        Place { slot, index }
     }
 
-    fn scope_mut(&mut self, of: Of) -> &mut Sums {
-        let Some(slot) = of else { return &mut self.account };
-        let place = self.place(slot);
-        &mut self.workspaces[place].1
+    fn scope_mut(&mut self, of: Option<WorkspaceSlot>) -> &mut Sums {
+        let of = of.map(|slot| self.place(slot));
+        self.sums_mut(of)
     }
 }
 

@@ -3,24 +3,24 @@
 use domain::{Cause, Scope, Window};
 
 use crate::{
-    Denial, Micros, Surge, Violation, WorkspaceSlot,
+    Denial, Micros, Surge, Violation,
     ask::Ask,
     in_force::{InForce, NONE},
-    log::{Log, MINUTE, Of, SECOND},
+    log::{Log, MINUTE, Of, Place, SECOND},
 };
 
 /// Explains why `ask` does not fit; at least one limit must be violated.
 pub(crate) fn explain(
     log: &mut Log,
     now: Micros,
-    slot: WorkspaceSlot,
+    place: Place,
     limits: &[InForce; 2],
     surge: &Surge,
     ask: &Ask,
 ) -> Denial {
     let rps = limits[0].rps;
     let mut found = Found { log, now, named: None, others: Vec::new() };
-    let scopes = [(Scope::Account, None, &limits[0]), (Scope::Workspace, Some(slot), &limits[1])];
+    let scopes = [(Scope::Account, None, &limits[0]), (Scope::Workspace, Some(place), &limits[1])];
     for (scope, of, &InForce { rpm, rps, .. }) in scopes {
         if rpm == NONE {
             continue;

@@ -4,15 +4,16 @@
 use domain::{Cause, Window};
 
 use crate::{
-    Micros,
-    log::{MINUTE, Of, SECOND},
+    Micros, WorkspaceSlot,
+    log::{MINUTE, SECOND},
 };
 
 /// Requests and tokens of one scope at one instant, in the minute and, if it lies in it, in the second.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RestoredCharge {
     pub(crate) at: Micros,
-    pub(crate) of: Of,
+    /// `None`: the account.
+    pub(crate) of: Option<WorkspaceSlot>,
     pub(crate) requests: u64,
     pub(crate) tokens: u64,
 }
@@ -53,7 +54,12 @@ impl Restored {
     }
 
     /// The charges above 0 of a scope to a window, in order of time.
-    pub(crate) fn charges(&self, of: Of, cause: Cause, window: Window) -> impl Iterator<Item = (Micros, u64)> {
+    pub(crate) fn charges(
+        &self,
+        of: Option<WorkspaceSlot>,
+        cause: Cause,
+        window: Window,
+    ) -> impl Iterator<Item = (Micros, u64)> {
         let first = if window == Window::Minute { self.minute } else { self.second };
         self.charges[first..].iter().filter(move |it| it.of == of).filter_map(move |it| {
             let charge = if cause == Cause::Tokens { it.tokens } else { it.requests };

@@ -3,22 +3,22 @@
 use domain::{Cause, Scope, Window};
 
 use crate::{
-    Denial, Micros, Quota, Standing, Violation, WorkspaceSlot,
+    Denial, Micros, Quota, Standing, Violation,
     in_force::{InForce, NONE},
-    log::Log,
+    log::{Log, Place},
 };
 
-/// The standing of the workspace `slot` at `now`. `denial` is the refusal that was just made, if there was one.
+/// The standing of the workspace at `place` at `now`. `denial` is the refusal that was just made, if there was one.
 pub(crate) fn after(
     log: &mut Log,
     now: Micros,
-    slot: WorkspaceSlot,
+    place: Place,
     limits: &[InForce; 2],
     denial: Option<&Denial>,
 ) -> Standing {
     Standing {
-        requests: quota(log, now, slot, Cause::Requests, limits.each_ref().map(|it| (it.rpm, it.rps)), denial),
-        tokens: quota(log, now, slot, Cause::Tokens, limits.each_ref().map(|it| (it.tpm, it.tps)), denial),
+        requests: quota(log, now, place, Cause::Requests, limits.each_ref().map(|it| (it.rpm, it.rps)), denial),
+        tokens: quota(log, now, place, Cause::Tokens, limits.each_ref().map(|it| (it.tpm, it.tps)), denial),
     }
 }
 
@@ -27,18 +27,18 @@ pub(crate) fn after(
 fn quota(
     log: &mut Log,
     now: Micros,
-    slot: WorkspaceSlot,
+    place: Place,
     cause: Cause,
     [account, workspace]: [(u64, u64); 2],
     denial: Option<&Denial>,
 ) -> Option<Quota> {
     let used = |of| if cause == Cause::Tokens { log.sums(of).t60 } else { log.sums(of).r60.into() };
     let remaining = |limit: u64, used: u128| limit.saturating_sub(u64::try_from(used).unwrap_or(u64::MAX));
-    let (of_account, of_workspace) = (used(None), used(Some(slot)));
+    let (of_account, of_workspace) = (used(None), used(Some(place)));
     let left = [remaining(account.0, of_account), remaining(workspace.0, of_workspace)];
     let tighter = workspace.0 != NONE && (account.0 == NONE || left[1] < left[0]);
     let (scope, of, used, (limit, per_second), remaining) = if tighter {
-        (Scope::Workspace, Some(slot), of_workspace, workspace, left[1])
+        (Scope::Workspace, Some(place), of_workspace, workspace, left[1])
     } else if account.0 != NONE {
         (Scope::Account, None, of_account, account, left[0])
     } else {
