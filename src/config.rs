@@ -75,8 +75,14 @@ settings! {
     keep_minutes_days: u32 = 35;
     /// How long roll-ups by the hour are kept, in days.
     keep_hours_days: u32 = 400;
-    /// How long the call log is kept, in days.
+    /// How long the call log is kept, in days: at most 14.
     keep_calls_days: u32 = 7;
+    /// Where the admission journal is kept, which `sluice verify` reads; empty: none.
+    journal_folder: PathBuf = PathBuf::from("data/journal");
+    /// How long the admission journal is kept, in hours.
+    keep_journal_hours: u32 = 24;
+    /// For tests alone: tells the provider the exact instant of each admission, in a header.
+    stamp_admissions: bool = false;
 }
 
 /// One line that says what is wrong and where.
@@ -139,6 +145,9 @@ impl Settings {
         }
         if tracing_subscriber::EnvFilter::try_new(&self.log).is_err() {
             return wrong("log", &format!("`{}` is not a log filter, such as info or gateway=debug", self.log));
+        }
+        if self.keep_calls_days > 14 {
+            return wrong("keep_calls_days", "the call log can be kept for at most 14 days");
         }
         for (name, value) in [
             ("connect_timeout_s", self.connect_timeout_s),

@@ -20,7 +20,7 @@ use store::{
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::usage::Usage;
+use crate::{journal::Journal, usage::Usage};
 
 /// A crash loses at most this much of the statistics.
 pub const EVERY: Duration = Duration::from_millis(100);
@@ -178,6 +178,8 @@ pub struct Flush {
     pub records: Arc<Records>,
     /// Charges.
     pub usage: Usage,
+    /// Admissions, if they are journalled.
+    pub journal: Option<Journal>,
     /// Whose peaks and learning are kept.
     pub ledger: Arc<Ledger>,
 }
@@ -209,6 +211,10 @@ impl Flush {
             waiting.add(taken.drain(..));
             if last || tick.is_multiple_of(SLOW) {
                 waiting.peaks(peaks(&self.ledger, now_ms));
+            }
+            if let Some(journal) = &mut self.journal {
+                // A few thousand bytes into the page cache.
+                tokio::task::block_in_place(|| journal.write(now_ms));
             }
             let usage = self.usage.flush(now_ms, last);
             let outcome = waiting.write(&self.store, usage).await;

@@ -5,6 +5,7 @@ mod command;
 mod config;
 mod console;
 mod flush;
+mod journal;
 mod live;
 mod parts;
 mod serve;

@@ -12,7 +12,7 @@ use app::ssr::{ConsoleSettings, ConsoleState};
 use arc_swap::ArcSwap;
 use control::{Control, Sessions, increases, setup};
 use gateway::{Gateway, Records, Snapshot};
-use limiter::{Ledger, Surge};
+use limiter::{Keeping, Ledger, Surge};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_sessions::ExpiredDeletion as _;
 
@@ -22,6 +22,7 @@ use crate::{
     config::{Settings, variable},
     console,
     flush::Flush,
+    journal::Journal,
     live::LivePort,
     parts,
     sync::Sync,
@@ -140,7 +141,8 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
         share_percent: settings.surge_share_percent,
         growth_percent: settings.surge_growth.saturating_mul(100),
     };
-    let ledger = Arc::new(Ledger::flushed(clock.clone(), surge));
+    let keeping = Keeping { charges: true, journal: !settings.journal_folder.as_os_str().is_empty() };
+    let ledger = Arc::new(Ledger::keeping(clock.clone(), surge, keeping));
     let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
     let records = Arc::new(Records::new(RECORDS));
     let sync = Sync { control: control.clone(), ledger: Arc::clone(&ledger), snapshot: Arc::clone(&snapshot) };
@@ -160,6 +162,7 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
         store: control.store().clone(),
         records: Arc::clone(&records),
         usage: Usage::new(Arc::clone(&ledger), node),
+        journal: journal(&settings, &ledger)?,
         ledger: Arc::clone(&ledger),
     };
     // Before the first call: from here on a crash is told from a clean stop.
@@ -201,6 +204,15 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
     let sync = Arc::new(SyncHandle { control: control.clone(), ledger, snapshot });
     let stop = Stop { gateway_threads, ..stop };
     Ok(Running { control, console_addr, gateway_addr, set_up_token, sync, stop })
+}
+
+fn journal(settings: &Settings, ledger: &Arc<Ledger>) -> Outcome<Option<Journal>> {
+    let folder = &settings.journal_folder;
+    if folder.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let journal = Journal::new(Arc::clone(ledger), folder, settings.keep_journal_hours);
+    journal.map(Some).map_err(|error| format!("{}: {error}", variable("journal_folder")).into())
 }
 
 /// One runtime for each thread, so that a call's two connections stay on one core.
@@ -256,6 +268,7 @@ fn gateway_settings(settings: &Settings) -> gateway::Settings {
         silence_timeout: Duration::from_secs(settings.stream_silence_s),
         max_wait: Duration::from_secs(settings.max_wait_s),
         drain: Duration::from_secs(settings.drain_s),
+        stamp_admissions: settings.stamp_admissions,
         ..gateway::Settings::default()
     }
 }

@@ -33,6 +33,7 @@ pub(super) async fn run(settings: Settings) -> Outcome {
         Settings {
             database_url: "sqlite://data/demo.db".to_owned(),
             secret_key_file: "data/demo.key".into(),
+            journal_folder: "data/demo-journal".into(),
             ..settings
         }
     } else {

@@ -18,6 +18,7 @@ mod migrate;
 mod report;
 mod simulate;
 mod user;
+mod verify;
 
 /// What a command ends with.
 pub type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -53,6 +54,8 @@ enum Command {
     Report(Report),
     /// Decisions of the limiter over a trace, one JSON line for each call
     Simulate(Simulate),
+    /// Prove from the recorded admissions that no window went over its limit
+    Verify(Verify),
     /// Bring the database to this version's schema
     Migrate,
     /// Check the settings and list them with their sources
@@ -165,6 +168,15 @@ struct Simulate {
     expected_output: Option<u64>,
 }
 
+#[derive(Debug, Args)]
+struct Verify {
+    /// Judge admissions from this instant on, in RFC 3339; everything that is kept if left out
+    #[arg(long, value_name = "T")]
+    since: Option<String>,
+    #[command(flatten)]
+    of: OfAccount,
+}
+
 /// Runs one command line to its end.
 ///
 /// # Errors
@@ -188,6 +200,7 @@ pub fn run(line: Line) -> Outcome {
             Command::User(it) => user::run(&settings, it).await,
             Command::Account(it) => account::run(&settings, it).await,
             Command::Report(it) => report::run(&settings, it).await,
+            Command::Verify(it) => verify::run(&settings, it).await,
             Command::Migrate => migrate::run(&settings).await,
             Command::CheckConfig => check_config::run(&settings),
             Command::Simulate(_) => unreachable!("answered above, since it needs no settings"),

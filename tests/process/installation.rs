@@ -21,6 +21,14 @@ pub(crate) struct Installation {
     pub(crate) console: SocketAddr,
     pub(crate) gateway: SocketAddr,
     child: Option<Child>,
+    stamped: bool,
+    target: Target,
+}
+
+/// Where calls go: enough for a caller in a task of its own.
+#[derive(Clone)]
+pub(crate) struct Target {
+    gateway: SocketAddr,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
@@ -38,15 +46,27 @@ fn free_addr() -> SocketAddr {
 
 impl Installation {
     pub(crate) async fn new() -> Self {
+        let gateway = free_addr();
+        // A connection each: the process behind them is killed and started anew.
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
         Self {
             folder: tempfile::tempdir().expect("a folder can be made"),
             provider: Provider::start(ProviderSettings::instant()).await.expect("a loopback port is free"),
             console: free_addr(),
-            gateway: free_addr(),
+            gateway,
             child: None,
-            // A connection each: the process behind them is killed and started anew.
-            client: Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http(),
+            stamped: false,
+            target: Target { gateway, client },
         }
+    }
+
+    /// From the next start on, the provider is told when each call was admitted.
+    pub(crate) fn stamp_admissions(&mut self) {
+        self.stamped = true;
+    }
+
+    pub(crate) fn target(&self) -> Target {
+        self.target.clone()
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -60,6 +80,7 @@ impl Installation {
             .current_dir(self.folder())
             .env("SLUICE_CONSOLE_ADDR", self.console.to_string())
             .env("SLUICE_GATEWAY_ADDR", self.gateway.to_string())
+            .env("SLUICE_STAMP_ADMISSIONS", self.stamped.to_string())
             .env("SLUICE_LOG", "warn");
         command
     }
@@ -134,22 +155,12 @@ impl Installation {
     }
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
-        let response = self.client.request(request).await.expect("it answers");
-        let (head, body) = response.into_parts();
-        let body = body.collect().await.expect("the answer is whole").to_bytes();
-        let body = String::from_utf8(body.to_vec()).expect("the answer is text");
-        Answer { status: head.status.as_u16(), headers: head.headers, body }
+        self.target.send(request).await.expect("it answers")
     }
 
     /// One chat completion.
     pub(crate) async fn chat(&self, key: &str) -> Answer {
-        let body = r#"{"model":"m","messages":[{"role":"user","content":"Who are you?"}],"max_tokens":5}"#;
-        let request = Request::post(format!("http://{}/v1/chat/completions", self.gateway))
-            .header("authorization", format!("Bearer {key}"))
-            .header("content-type", "application/json")
-            .body(Full::new(Bytes::from(body)))
-            .expect("it is a request");
-        self.send(request).await
+        self.target.chat_as(key, "somebody").await.expect("it answers")
     }
 
     /// A form, as the console's own script sends it.
@@ -179,6 +190,30 @@ impl Installation {
             }
             tokio::task::yield_now().await;
         }
+    }
+}
+
+impl Target {
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
+        let (head, body) = self.client.request(request).await?.into_parts();
+        let body = String::from_utf8(body.collect().await?.to_bytes().to_vec())?;
+        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+    }
+
+    /// One chat completion that names its user.
+    pub(crate) async fn chat_as(
+        &self,
+        key: &str,
+        user: &str,
+    ) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
+        let body = format!(
+            r#"{{"model":"m","messages":[{{"role":"user","content":"Who are you?"}}],"max_tokens":5,"user":"{user}"}}"#
+        );
+        let request = Request::post(format!("http://{}/v1/chat/completions", self.gateway))
+            .header("authorization", format!("Bearer {key}"))
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(body)))?;
+        self.send(request).await
     }
 }
 

@@ -79,6 +79,11 @@ impl Call {
 }
 
 impl Run {
+    /// When the call was admitted, by the ledger's clock; 0 once it is settled.
+    pub(crate) fn admitted_at(&self) -> Micros {
+        self.permit.as_ref().map_or(Micros(0), Permit::admitted_at)
+    }
+
     pub(crate) fn new(running: Running, call: Call, permit: Permit) -> Self {
         // Only streams are counted while they pass; the ratio costs a lock.
         let ratio = if call.streamed { call.grant.cell.learned().ratio } else { 1.0 };

@@ -17,6 +17,8 @@ pub struct Settings {
     pub client_timeout: Duration,
     /// The longest wait that `X-DashScope-Wait-Timeout` can ask for.
     pub max_wait: Duration,
+    /// For tests alone: tells the provider the exact instant of each admission, in `x-sluice-admitted-us`.
+    pub stamp_admissions: bool,
     /// What running calls get to finish when the process stops.
     pub drain: Duration,
 }
@@ -30,6 +32,7 @@ impl Default for Settings {
             silence_timeout: Duration::from_secs(120),
             client_timeout: Duration::from_secs(60),
             max_wait: Duration::from_secs(120),
+            stamp_admissions: false,
             drain: Duration::from_secs(30),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{io::Write, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use limiter::{Micros, Standing};
 
 use super::{head::Head, limited::Limited};
@@ -19,6 +19,8 @@ use crate::{
     snapshot::Grant,
     upstream::{AnswerHead, Incoming, Outgoing},
 };
+
+const ADMITTED: HeaderName = HeaderName::from_static("x-sluice-admitted-us");
 
 /// A permit, and where the call goes with it.
 pub(super) struct Attempt {
@@ -63,6 +65,9 @@ impl Attempt {
         let settings = &head.gateway.settings;
         let first_byte = timeouts.first_byte.unwrap_or(settings.first_byte_timeout);
         let patience = timeouts.silence.unwrap_or(settings.silence_timeout);
+        if settings.stamp_admissions {
+            headers.insert(ADMITTED, run.admitted_at().0.into());
+        }
         let request = outgoing(call, &base, &grant);
         let sent = tokio::time::timeout(first_byte, call.pool.send(&base.origin, request)).await;
         timing.upstream_us = Some(head.gateway.clock.now().since(decided));
