@@ -278,6 +278,6 @@ async fn every_change_of_a_grant_is_in_the_audit_log() {
     let (id, revision) = (page.hidden("id"), page.hidden("revision"));
     browser.post(SAVE, &[("id", &id), ("revision", &revision), ("grant[]", "qwen-plus"), ("rpm[qwen-plus]", "0")]).await;
     let log = browser.get(&format!("/settings/audit?kind=limits&actor={}", app::paths::encode(OWNER))).await;
-    log.expect(&["set limits", "qwen-flash: ", "<del>yes</del> → <ins>no</ins>", "<del>100</del> → <ins>0</ins>"]);
+    log.expect(&["set limits", "qwen-flash: ", "<del>yes</del>", "<ins>no</ins>", "<del>100</del>", "<ins>0</ins>"]);
     browser.get("/settings/audit?kind=key").await.expect(&["No event matches", "Clear the filters"]);
 }

@@ -67,7 +67,7 @@ fn row(it: EventView) -> AnyView {
         .into_iter()
         .map(|(name, before, after)| {
             let former = (before != NOTHING).then(|| view! { <del>{before}</del>" → " });
-            view! { <div class="change">{name}": "{former}<ins>{after}</ins></div> }
+            view! { <div class="change">{format!("{name}: ")}{former}<ins>{after}</ins></div> }
         })
         .collect();
     let request = it.request_id.map(|id| format!("request {id}"));
