@@ -107,8 +107,11 @@ impl Pool {
         http.set_nodelay(true);
         http.enforce_http(false);
         http.set_connect_timeout(Some(connect_timeout));
-        let connector =
-            HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().wrap_connector(http);
+        let builder = HttpsConnectorBuilder::new().with_webpki_roots();
+        Self::with(builder.https_or_http().enable_http1().wrap_connector(http), connect_timeout)
+    }
+
+    fn with(connector: HttpsConnector<HttpConnector>, connect_timeout: Duration) -> Self {
         Self {
             connector: TowerToHyperService::new(connector),
             connect_timeout,
@@ -328,3 +331,6 @@ impl Incoming {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::{io::Write, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use limiter::{Micros, Standing};
 
 use super::{head::Head, limited::Limited};
@@ -19,8 +19,6 @@ use crate::{
     snapshot::Grant,
     upstream::{AnswerHead, Incoming, Outgoing},
 };
-
-const ADMITTED: HeaderName = HeaderName::from_static("x-sluice-admitted-us");
 
 /// A permit, and where the call goes with it.
 pub(super) struct Attempt {
@@ -65,10 +63,8 @@ impl Attempt {
         let settings = &head.gateway.settings;
         let first_byte = timeouts.first_byte.unwrap_or(settings.first_byte_timeout);
         let patience = timeouts.silence.unwrap_or(settings.silence_timeout);
-        if settings.stamp_admissions {
-            headers.insert(ADMITTED, run.admitted_at().0.into());
-        }
-        let request = outgoing(call, &base, &grant);
+        let stamp = settings.stamp_admissions.then(|| run.admitted_at());
+        let request = outgoing(call, &base, &grant, stamp);
         let sent = tokio::time::timeout(first_byte, call.pool.send(&base.origin, request)).await;
         timing.upstream_us = Some(head.gateway.clock.now().since(decided));
         let came = match sent {
@@ -202,7 +198,7 @@ impl Trouble {
 }
 
 /// What the provider is sent: the client's bytes, spliced where the contract says so, and the gateway's credential.
-fn outgoing(call: &Limited<'_>, base: &Base, grant: &Grant) -> Outgoing {
+fn outgoing(call: &Limited<'_>, base: &Base, grant: &Grant, stamp: Option<Micros>) -> Outgoing {
     let (head, fields) = (call.head, &call.fields);
     let mut splices = Vec::new();
     if let Some(model) = &fields.model
@@ -235,9 +231,12 @@ fn outgoing(call: &Limited<'_>, base: &Base, grant: &Grant) -> Outgoing {
     for (name, value) in forward::to_provider(&call.headers) {
         put(&[b"\r\n", name.as_str().as_bytes(), b": ", value.as_bytes()]);
     }
-    put(&[b"\r\ncontent-length: "]);
     // Never fails: a vector grows.
-    let _ = write!(out, "{}\r\n\r\n", body.length());
+    let _ = write!(out, "\r\ncontent-length: {}\r\n", body.length());
+    if let Some(Micros(us)) = stamp {
+        let _ = write!(out, "x-sluice-admitted-us: {us}\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
     Outgoing { head: out, body }
 }
 
