@@ -6,6 +6,7 @@ mod columns;
 mod cover;
 mod histogram;
 mod read;
+mod text;
 mod write;
 
 pub use cover::{Level, Piece, cover};
@@ -51,7 +52,7 @@ impl Lane {
 }
 
 macro_rules! figures {
-    ([] $($(#[$doc:meta])* $n:literal $name:ident;)*) => {
+    ([] $($(#[$doc:meta])* $name:ident;)*) => {
         /// What is counted of calls.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromRow)]
         pub struct Figures { $($(#[$doc])* pub $name: i64),* }
@@ -62,7 +63,7 @@ macro_rules! figures {
                 $(self.$name = self.$name.saturating_add(other.$name);)*
             }
 
-            /// Every figure in the order of the placeholders.
+            /// Every figure in the order of the columns.
             pub(crate) fn values(&self) -> impl Iterator<Item = i64> {
                 [$(self.$name),*].into_iter()
             }

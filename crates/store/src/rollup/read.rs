@@ -9,7 +9,7 @@ use super::{BUCKETS, Figures, Histogram, Lane, Level, SeriesKey, cover, cover::c
 use crate::{Conn, Result};
 
 macro_rules! sums {
-    ([] $($(#[$doc:meta])* $n:literal $name:ident;)*) => {
+    ([] $($(#[$doc:meta])* $name:ident;)*) => {
         concat!($(", cast(coalesce(sum(c.", stringify!($name), "), 0) as bigint) as ", stringify!($name)),*)
     };
 }

@@ -2,21 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use super::{Figures, Histogram, Lane, Level, SeriesKey};
+use super::{
+    Figures, Histogram, Lane, Level, SeriesKey, text,
+    text::Placeholder::{Bare, Numbered},
+};
 use crate::{Result, Store, Tx, call_log::CallRow, connect::Engine, usage::UsageFlush};
 
 macro_rules! names {
-    ([] $($(#[$doc:meta])* $n:literal $name:ident;)*) => { concat!($(", ", stringify!($name)),*) };
+    ([] $($(#[$doc:meta])* $name:ident;)*) => { concat!($(", ", stringify!($name)),*) };
 }
-macro_rules! placeholders {
-    ([] $($(#[$doc:meta])* $n:literal $name:ident;)*) => { concat!($(", $", stringify!($n)),*) };
+macro_rules! count {
+    ([] $($(#[$doc:meta])* $name:ident;)*) => { [$(stringify!($name)),*].len() };
 }
 macro_rules! additions {
-    ([$table:expr] $($(#[$doc:meta])* $n:literal $name:ident;)*) => {
+    ([$table:expr] $($(#[$doc:meta])* $name:ident;)*) => {
         concat!($(", ", stringify!($name), " = ", $table, ".", stringify!($name), " + excluded.", stringify!($name)),*)
     };
 }
-macro_rules! upsert {
+macro_rules! head {
     ($table:literal) => {
         concat!(
             "insert into ",
@@ -24,10 +27,14 @@ macro_rules! upsert {
             " (series_id, at_ms, first_at_ms",
             for_figures!(names),
             for_buckets!(names),
-            ") values ($1, $2, $3",
-            for_figures!(placeholders),
-            for_buckets!(placeholders),
-            ") on conflict (series_id, at_ms) do update set first_at_ms = case when excluded.first_at_ms < ",
+            ") values "
+        )
+    };
+}
+macro_rules! tail {
+    ($table:literal) => {
+        concat!(
+            " on conflict (series_id, at_ms) do update set first_at_ms = case when excluded.first_at_ms < ",
             $table,
             ".first_at_ms then excluded.first_at_ms else ",
             $table,
@@ -38,10 +45,58 @@ macro_rules! upsert {
     };
 }
 
+/// Columns of a row: series, instant, first call, figures, buckets.
+const COLUMNS: usize = 3 + for_figures!(count) + for_buckets!(count);
+
+/// Rows of one statement. Handing a statement to SQLite's thread costs more than a row does.
+const ROWS: usize = 8;
+
+/// An upsert of some rows, written out when the crate is compiled: a statement must be a text that never changes.
+macro_rules! upsert {
+    ($table:literal, $rows:expr, $placeholder:expr) => {{
+        const BYTES: [u8; text::length(head!($table), COLUMNS, $rows, tail!($table), $placeholder)] =
+            text::insert(head!($table), COLUMNS, $rows, tail!($table), $placeholder);
+        match std::str::from_utf8(&BYTES) {
+            Ok(sql) => sql,
+            Err(_) => panic!("it is made of texts and digits"),
+        }
+    }};
+}
+
+/// One table's upserts.
+struct Upsert {
+    level: Level,
+    /// Of one row and of [`ROWS`], for PostgreSQL.
+    numbered: [&'static str; 2],
+    /// The same for SQLite.
+    bare: [&'static str; 2],
+}
+
+const UPSERTS: [Upsert; 3] = [
+    Upsert {
+        level: Level::Minute,
+        numbered: [ADD_TO_MINUTE, ADD_MANY_TO_MINUTE],
+        bare: [upsert!("call_minute", 1, Bare), upsert!("call_minute", ROWS, Bare)],
+    },
+    Upsert {
+        level: Level::Hour,
+        numbered: [ADD_TO_HOUR, ADD_MANY_TO_HOUR],
+        bare: [upsert!("call_hour", 1, Bare), upsert!("call_hour", ROWS, Bare)],
+    },
+    Upsert {
+        level: Level::Day,
+        numbered: [ADD_TO_DAY, ADD_MANY_TO_DAY],
+        bare: [upsert!("call_day", 1, Bare), upsert!("call_day", ROWS, Bare)],
+    },
+];
+
 statements! {
-    ADD_TO_MINUTE = upsert!("call_minute");
-    ADD_TO_HOUR = upsert!("call_hour");
-    ADD_TO_DAY = upsert!("call_day");
+    ADD_TO_MINUTE = upsert!("call_minute", 1, Numbered);
+    ADD_TO_HOUR = upsert!("call_hour", 1, Numbered);
+    ADD_TO_DAY = upsert!("call_day", 1, Numbered);
+    ADD_MANY_TO_MINUTE = upsert!("call_minute", ROWS, Numbered);
+    ADD_MANY_TO_HOUR = upsert!("call_hour", ROWS, Numbered);
+    ADD_MANY_TO_DAY = upsert!("call_day", ROWS, Numbered);
     FIND_SERIES = "select id
         from series
         where account_id = $1 and lane = $2 and workspace_id = $3 and model_code = $4";
@@ -137,14 +192,19 @@ impl Store {
         }
         let rows = self.numbered(&batch.deltas).await?;
         let mut tx = self.begin().await?;
-        for (level, sql) in [(Level::Minute, ADD_TO_MINUTE), (Level::Hour, ADD_TO_HOUR), (Level::Day, ADD_TO_DAY)] {
+        for upsert in &UPSERTS {
             let mut merged: BTreeMap<(i64, i64), Row> = BTreeMap::new();
             for (&(series, minute_ms), row) in &rows {
-                merged.entry((series, level.floor(minute_ms))).and_modify(|it| it.add(row)).or_insert(*row);
+                merged.entry((series, upsert.level.floor(minute_ms))).and_modify(|it| it.add(row)).or_insert(*row);
             }
             // In order of their keys: two processes that write the same rows then wait instead of deadlocking.
-            for ((series, at_ms), row) in &merged {
-                tx.add_to(sql, *series, *at_ms, row).await?;
+            let merged: Vec<_> = merged.iter().collect();
+            let (full, rest) = merged.as_chunks::<ROWS>();
+            for rows in full {
+                tx.add(upsert, rows).await?;
+            }
+            for row in rest {
+                tx.add(upsert, std::slice::from_ref(row)).await?;
             }
         }
         for (key, at_ms) in &batch.keys_used {
@@ -242,16 +302,21 @@ fn with_sums(series: &SeriesKey) -> Vec<SeriesKey> {
 }
 
 impl Tx {
-    async fn add_to(&mut self, sql: &'static str, series: i64, at_ms: i64, row: &Row) -> Result<()> {
-        let values = || row.figures.values().chain(row.latency.0).chain(row.ttft.0);
+    /// Adds one row, or [`ROWS`] of them.
+    async fn add(&mut self, upsert: &Upsert, rows: &[(&(i64, i64), &Row)]) -> Result<()> {
+        let which = usize::from(rows.len() > 1);
+        let values = rows.iter().flat_map(|&(&(series, at_ms), row)| {
+            let counts = row.figures.values().chain(row.latency.0).chain(row.ttft.0);
+            [series, at_ms, row.first_at_ms].into_iter().chain(counts)
+        });
         match self.engine() {
             Engine::Sqlite(it) => {
-                let query = sqlx::query(sql).bind(series).bind(at_ms).bind(row.first_at_ms);
-                values().fold(query, |query, value| query.bind(value)).execute(it).await?;
+                let query = sqlx::query(upsert.bare[which]);
+                values.fold(query, |query, value| query.bind(value)).execute(it).await?;
             }
             Engine::Postgres(it) => {
-                let query = sqlx::query(sql).bind(series).bind(at_ms).bind(row.first_at_ms);
-                values().fold(query, |query, value| query.bind(value)).execute(it).await?;
+                let query = sqlx::query(upsert.numbered[which]);
+                values.fold(query, |query, value| query.bind(value)).execute(it).await?;
             }
         }
         Ok(())
