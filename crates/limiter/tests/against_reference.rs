@@ -101,7 +101,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn surge() -> impl Strategy<Value = Surge> {
-    let small = (0..6u64, 0..80u64, 0..500u64).prop_map(|(least, share_percent, growth_percent)| Surge {
+    // So steep that a few calls of the minute before already raise the threshold.
+    let small = (0..6u64, 0..80u64, 0..9000u64).prop_map(|(least, share_percent, growth_percent)| Surge {
         least,
         share_percent,
         growth_percent,

@@ -170,7 +170,12 @@ fn a_cell_that_is_held_keeps_what_it_learned_and_forgets_its_charges() {
     assert!(live() < before);
     assert_eq!(world.cell.learned().output, Some(963));
     assert!(Arc::ptr_eq(&world.cell, &world.ledger.cell(&common::account(), &common::model())));
+    let (_newer, _) = world.admit(10, 90);
     open.settle(Settlement::Exact { prompt: None, total: 45, ended_well: true });
-    assert_eq!(world.used(), [0, 15, 0, 0], "a call that outlived it still owes its excess");
+    assert_eq!(
+        world.used(),
+        [1, 115, 1, 10],
+        "a call that outlived it owes its excess, and is not taken for a newer one"
+    );
     assert_eq!(clock.now(), Micros(320 * SECOND));
 }

@@ -301,6 +301,44 @@ proptest! {
 }
 
 #[test]
+fn a_clock_that_steps_back_changes_no_decision() {
+    let world = World::new(limits(2, None), limits(None, None));
+    let _first = world.admit(1, 0);
+    world.clock.advance(10 * SECOND);
+    let _second = world.admit(1, 0);
+    let now = world.now();
+    world.clock.set(limiter::Micros(now - 9 * SECOND));
+    assert_eq!(world.refuse(1, 0).0.retry_after_us, Some(50 * SECOND));
+    world.clock.set(limiter::Micros(now));
+    assert_eq!(world.refuse(1, 0).0.retry_after_us, Some(50 * SECOND));
+}
+
+#[test]
+fn reset_says_when_remaining_grows_and_on_a_refusal_when_the_call_fits() {
+    let mut world = World::new(limits(600, None), limits(None, None));
+    for _ in 0..4 {
+        drop(world.admit(1, 0));
+        world.clock.advance(10 * SECOND);
+    }
+    world.account = limits(2, 1_000);
+    // Four calls of 0, 10, 20 and 30 s, at 40 s: with the third gone, one of two is left.
+    let (denial, standing) = world.refuse(1, 0);
+    assert_eq!((denial.retry_after_us, standing.requests.unwrap().reset_us), (Some(40 * SECOND), 40 * SECOND));
+    assert_eq!(standing.tokens.unwrap().reset_us, 20 * SECOND, "tokens are not what it was refused by");
+    world.account = limits(5, 3);
+    world.refuse(2, 0);
+    let (_, standing) = world.refuse(2, 0);
+    assert_eq!(standing.requests.unwrap().reset_us, 20 * SECOND);
+    assert_eq!(standing.tokens.unwrap().reset_us, 40 * SECOND, "above the limit of 3, and 2 are needed");
+    world.account = limits(600, None);
+    world.own = limits(3, None);
+    let other = world.ledger.workspace(&domain::WorkspaceId::new("other"));
+    let lowered = CellLimits { account: limits(3, None), workspace: limits(None, None), default_output: 0 };
+    let Decision::Denied(_, standing) = world.decide_as(other, lowered, 1, 0) else { panic!("four are above three") };
+    assert_eq!(standing.requests.unwrap().reset_us, 30 * SECOND);
+}
+
+#[test]
 fn limits_of_one_workspace_leave_another_alone() {
     let world = World::new(limits(10, 1000), limits(1, 100));
     let other = world.ledger.workspace(&domain::WorkspaceId::new("other"));

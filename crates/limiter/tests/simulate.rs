@@ -71,6 +71,16 @@ fn nothing_passes_a_limit_of_0() {
 }
 
 #[test]
+fn a_call_that_began_with_nothing_is_waited_for_once_it_has_used_something() {
+    let trace = r#"{"t_us":0,"event":"call","id":"a","prompt_tokens":0,"max_tokens":0}
+        {"t_us":1000,"event":"call","id":"b","prompt_tokens":10,"max_tokens":0}
+        {"t_us":2000,"event":"settle","id":"a","total_tokens":50}
+        {"t_us":30000000,"event":"call","id":"c","prompt_tokens":1,"max_tokens":0}"#;
+    let lines = simulate(r#"{"account":{"rpm":null,"tpm":60}}"#, trace).expect("well formed");
+    assert!(lines[2].contains(r#""retry_after_us":30000000"#), "{}", lines[2]);
+}
+
+#[test]
 fn the_default_workspace_is_the_one_left_out() {
     let limits = r#"{"account":{"rpm":2,"tpm":null},"workspaces":{"default":{"rpm":null,"tpm":null}}}"#;
     let trace = r#"{"t_us":0,"event":"call","id":"a","prompt_tokens":1,"max_tokens":0}

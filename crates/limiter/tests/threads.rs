@@ -25,6 +25,40 @@ impl Clock for Jumping {
     }
 }
 
+/// A clock that notices whether two threads read it at once.
+#[derive(Default)]
+struct Alone {
+    readers: AtomicU64,
+    met: AtomicU64,
+}
+
+impl Clock for Alone {
+    fn now(&self) -> Micros {
+        self.met.fetch_max(self.readers.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        thread::yield_now();
+        self.readers.fetch_sub(1, Ordering::SeqCst);
+        Micros(200_000_000)
+    }
+}
+
+#[test]
+fn the_clock_of_a_cell_is_read_inside_its_lock() {
+    let clock = Arc::new(Alone::default());
+    let ledger = Ledger::new(clock.clone(), Surge::default());
+    let cell = ledger.cell(&AccountId::new("a"), &ModelCode::parse("m").unwrap());
+    let slot = ledger.workspace(&WorkspaceId::new("w"));
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..5_000 {
+                    drop(cell.admit(slot, &CellLimits::default(), Demand::default()));
+                }
+            });
+        }
+    });
+    assert_eq!(clock.met.load(Ordering::SeqCst), 1, "readers at once");
+}
+
 #[test]
 fn threads_never_pass_a_limit_together() {
     let clock = Arc::new(Jumping(AtomicU64::new(200_000_000)));
