@@ -88,6 +88,23 @@ fn a_debt_is_flushed_where_it_was_made() {
 }
 
 #[test]
+fn a_cell_is_not_forgotten_before_it_is_flushed() {
+    let clock = clock();
+    let ledger = Ledger::flushed(clock.clone(), Surge::default());
+    let slot = ledger.workspace(&WorkspaceId::new("search"));
+    let cell = ledger.cell(&common::account(), &common::model());
+    drop(cell.admit(slot, &limiter::CellLimits::default(), limiter::Demand::default()));
+    drop(cell);
+    clock.advance(3 * MINUTE);
+    ledger.sweep();
+    let mut requests = 0;
+    ledger.drain(|_, change| requests += change.account.requests);
+    assert_eq!(requests, 1);
+    ledger.sweep();
+    assert!(ledger.cells().is_empty());
+}
+
+#[test]
 fn a_clean_restart_frees_nothing() {
     let clock = clock();
     let before = world(&clock, limits(10, 1000), limits(10, 500));
