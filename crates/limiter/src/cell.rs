@@ -66,6 +66,12 @@ impl Cell {
         Self { flush, journal, ..Self::default() }
     }
 
+    /// A copy that decides as this one would and keeps nothing for anybody.
+    pub(crate) fn scratch(&self) -> Self {
+        let Self { last, touched, log, next, learned, .. } = self;
+        Self { last: *last, touched: *touched, log: log.clone(), next: *next, learned: *learned, ..Self::default() }
+    }
+
     /// Time as this cell has seen it, never before its last reading, and the log as it is then.
     fn reach(&mut self, now: Micros) -> (Micros, &mut Log) {
         self.last = self.last.max(now);
@@ -290,7 +296,7 @@ impl Cell {
         }
     }
 
-    /// Gives back memory; after [`IDLE`] without a call, all of it. `true` if nothing is left.
+    /// Gives back memory; after 120 s without a call, all of it. `true` if nothing is left.
     pub fn sweep(&mut self, now: Micros) -> bool {
         self.last = self.last.max(now);
         let Some(log) = &mut self.log else { return self.flushed_all() };

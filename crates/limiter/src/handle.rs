@@ -93,6 +93,15 @@ impl CellHandle {
         }
     }
 
+    pub(crate) fn surge(&self) -> Surge {
+        self.shared.surge
+    }
+
+    /// A copy to look ahead on, and the instant it stands at.
+    pub(crate) fn scratch(&self) -> (Cell, Micros) {
+        self.with(|cell, now| (cell.scratch(), now))
+    }
+
     pub(crate) fn raise(&self, charge: &mut Charge, output: u64) {
         self.with(|cell, now| cell.raise(now, charge, output));
     }

@@ -71,7 +71,7 @@ impl Sums {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Log {
     /// Sequence number of `entries[0]`; numbers are never used twice.
     head: u64,

@@ -19,7 +19,7 @@ pub(crate) struct RestoredCharge {
 }
 
 /// In order of time, with a cursor for each window.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Restored {
     charges: Vec<RestoredCharge>,
     minute: usize,
