@@ -49,7 +49,7 @@ fn run(mut cell: Cell, start: Micros, surge: &Surge, queue: &[Waiting]) -> Forec
             if held_slots.contains(&slot) {
                 continue;
             }
-            let denial =
+            let (denial, standing) =
                 match cell.admit(now, slot, &limits, surge, Ask::estimate(demand, &learned, limits.default_output)) {
                     Decision::Admitted(..) if *index == last => {
                         return Forecast { after_us: Some(now.since(start)), held_by };
