@@ -9,6 +9,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     match env::var_os("SLUICE_EMBED_SITE").map(PathBuf::from) {
         None => code.push_str("pub(super) const MANIFEST: &str = \"\";\npub(super) static FILES: &[(&str, &[u8])] = &[];\n"),
         Some(folder) => {
+            let folder = folder.canonicalize().map_err(|error| format!("{}: {error}", folder.display()))?;
             let manifest = folder.join("manifest.json");
             println!("cargo:rerun-if-changed={}", manifest.display());
             writeln!(code, "pub(super) const MANIFEST: &str = include_str!({manifest:?});")?;

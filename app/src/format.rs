@@ -127,7 +127,7 @@ pub fn left(ms: i64) -> String {
         0 => "less than a minute".into(),
         1..=119 => format!("{minutes} min"),
         120..=2_879 => format!("{} h", minutes / 60),
-        _ => format!("{} days", minutes / 1_440),
+        _ => format!("{} days", (minutes + 720) / 1_440),
     }
 }
 

@@ -63,6 +63,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/settings/audit") view=pages::settings::audit::Audit ssr=SsrMode::Async/>
                     <Route path=path!("/settings/models") view=pages::settings::models::Models ssr=SsrMode::Async/>
                     <Route path=path!("/invitation") view=pages::invitation::Invitation ssr=SsrMode::Async/>
+                    <Route path=path!("/help/rate-limits") view=pages::help::Help ssr=SsrMode::Async/>
                     <Route path=path!("/sign-in") view=pages::sign_in::SignIn ssr=SsrMode::Async/>
                     <Route path=path!("/set-up") view=pages::set_up::SetUp ssr=SsrMode::Async/>
                 </Routes>

@@ -19,6 +19,9 @@ pub struct MonitoringQuery {
     /// Its end.
     #[serde(default)]
     pub to: String,
+    /// Minutes that [`Self::from`] and [`Self::to`] are ahead of UTC, as they were typed.
+    #[serde(default)]
+    pub offset: String,
     /// Only this workspace (its id).
     #[serde(default)]
     pub workspace: String,
@@ -37,6 +40,7 @@ impl MonitoringQuery {
             ("range", self.range.as_str()),
             ("from", &self.from),
             ("to", &self.to),
+            ("offset", if self.from.is_empty() { "" } else { &self.offset }),
             ("workspace", &self.workspace),
             ("model", &self.model),
             ("sort", &self.sort),

@@ -8,7 +8,7 @@ use crate::{
 use leptos::task::spawn_local;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Element, Event, FormData, HtmlElement, HtmlFormElement, HtmlInputElement, HtmlSelectElement, SubmitEvent, UrlSearchParams};
+use web_sys::{Element, Event, FormData, HtmlElement, HtmlFormElement, HtmlInputElement, HtmlSelectElement, SubmitEvent, FocusEvent, UrlSearchParams};
 
 /// Sends a `<form data-act>` without leaving the page; switches the theme at once.
 pub(super) fn submit(event: Event) {
@@ -133,6 +133,11 @@ fn summarise(form: &Element, errors: &[FieldError]) {
 
 /// A field that was left is looked at; its message goes as soon as it is right.
 pub(super) fn look_on_leaving(event: Event) {
+    // A message that appears while a button is pressed moves the button from under the pointer, and the press is lost.
+    let to = event.dyn_ref::<FocusEvent>().and_then(FocusEvent::related_target).and_then(|it| it.dyn_into::<Element>().ok());
+    if to.is_some_and(|it| it.matches("button, a").unwrap_or(false)) {
+        return;
+    }
     if let Some(field) = target(&event) {
         look(&field);
     }

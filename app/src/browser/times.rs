@@ -22,8 +22,9 @@ pub(super) fn show_local(document: &Document) {
     }
     // A custom range is typed in the reader's zone and sent in UTC.
     for input in super::all(&root, "input[data-offset]") {
-        let ms = input.get_attribute("data-offset").and_then(|it| it.parse().ok()).unwrap_or_default();
-        let _ = input.set_attribute("value", &(offset_ms(ms) / 60_000).to_string());
+        #[allow(clippy::cast_possible_truncation, reason = "instants are exact in a double")]
+        let now = js_sys::Date::now() as i64;
+        let _ = input.set_attribute("value", &(offset_ms(now) / 60_000).to_string());
     }
 }
 

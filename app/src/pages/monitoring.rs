@@ -35,6 +35,7 @@ fn read_query(params: &ParamsMap) -> MonitoringQuery {
         range: get("range"),
         from: get("from"),
         to: get("to"),
+        offset: get("offset"),
         workspace: get("workspace"),
         model: get("model"),
         sort: get("sort"),

@@ -5,6 +5,7 @@ mod answer;
 pub(crate) mod audit;
 pub mod assets;
 mod chart;
+mod document;
 mod identity;
 mod live;
 pub(crate) mod monitoring;

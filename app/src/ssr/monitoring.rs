@@ -110,7 +110,9 @@ fn asked(query: &MonitoringQuery, now_ms: i64) -> Asked {
         return of_preset(unknown.then(|| format!("There is no range of that name; these are the last {}.", preset.label())));
     }
     let end_of_now = TimeRange::ending_now(1, now_ms).to_ms;
-    let (from, to) = (parse_instant(&query.from), if query.to.is_empty() { Some(now_ms) } else { parse_instant(&query.to) });
+    let offset_ms = query.offset.parse::<i64>().unwrap_or(0).clamp(-1_440, 1_440) * MINUTE_MS;
+    let instant = |text: &str| parse_instant(text).map(|it| it - offset_ms);
+    let (from, to) = (instant(&query.from), if query.to.is_empty() { Some(now_ms) } else { instant(&query.to) });
     let (Some(from), Some(to)) = (from, to) else {
         return of_preset(Some(format!("That range could not be read; these are the last {}.", preset.label())));
     };
@@ -135,7 +137,8 @@ fn asked(query: &MonitoringQuery, now_ms: i64) -> Asked {
 fn range_view(query: &MonitoringQuery, asked: &Asked, now_ms: i64) -> RangeView {
     let TimeRange { from_ms, to_ms } = asked.range;
     let shifted = |by: i64| {
-        let query = MonitoringQuery { range: String::new(), from: iso(from_ms + by), to: iso(to_ms + by), ..query.clone() };
+        let (from, to) = (iso(from_ms + by), iso(to_ms + by));
+        let query = MonitoringQuery { range: String::new(), offset: String::new(), from, to, ..query.clone() };
         query.address(paths::MONITORING)
     };
     let length = to_ms - from_ms;

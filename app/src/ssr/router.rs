@@ -3,7 +3,7 @@
 use super::{
     Caller, ConsoleState,
     answer::{FLASH, NativeForm, ONCE},
-    assets, identity, live, monitoring, shell,
+    assets, document, identity, live, monitoring, shell,
 };
 use crate::{
     components::page::PageContext,
@@ -100,24 +100,12 @@ async fn page(State(state): State<ConsoleState>, mut request: Request) -> Respon
     };
     let pages = assets::pages();
     let render = leptos_axum::render_app_async_with_context(provide, move || shell::shell(pages.clone(), theme));
-    let mut response = whole(render(request).await).await;
+    let mut response = document::whole(render(request).await).await;
     if shown_once {
         let gone = HeaderValue::from_static("once=; Path=/settings; Max-Age=0; HttpOnly; SameSite=Strict");
         response.headers_mut().append(header::SET_COOKIE, gone);
     }
     response
-}
-
-/// The framework ends with scripts behind `</html>`, where no element may stand; they are moved inside.
-async fn whole(response: Response<Body>) -> Response<Body> {
-    const END: &str = "</body></html>";
-    let (parts, body) = response.into_parts();
-    let Ok(bytes) = axum::body::to_bytes(body, usize::MAX).await else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
-    let body = match std::str::from_utf8(&bytes).ok().and_then(|html| html.split_once(END)) {
-        Some((page, scripts)) => Body::from(format!("{page}{scripts}{END}")),
-        None => Body::from(bytes),
-    };
-    Response::from_parts(parts, body)
 }
 
 /// Where a request for a page is sent instead: to sign-in, to first-run set-up, or past both.

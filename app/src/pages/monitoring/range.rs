@@ -15,18 +15,40 @@ pub(super) fn RangePicker(query: MonitoringQuery) -> impl IntoView {
     let links: Vec<_> = Preset::ALL
         .iter()
         .map(|preset| {
-            let to = MonitoringQuery { range: preset.as_str().to_owned(), from: String::new(), to: String::new(), ..query.clone() };
+            let to = MonitoringQuery { range: preset.as_str().to_owned(), from: String::new(), to: String::new(), offset: String::new(), ..query.clone() };
             let current = (chosen == Some(*preset)).then_some("true");
             view! { <a href=to.address(paths::MONITORING) aria-current=current>{preset.label()}</a> }
         })
         .collect();
-    view! { <nav class="segments" aria-label="Time range">{links}</nav> }
+    let custom = (!query.from.is_empty()).then_some("true");
+    let kept = [("workspace", query.workspace), ("model", query.model), ("sort", query.sort)];
+    let hidden: Vec<_> =
+        kept.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| view! { <input type="hidden" name=name value=value/> }).collect();
+    let (from, to) = (field_value(&query.from), field_value(&query.to));
+    view! {
+        <nav class="segments" aria-label="Time range">
+            {links}
+            <button type="button" popovertarget="custom-range" aria-current=custom>"Custom…"</button>
+        </nav>
+        <form id="custom-range" class="custom panel padded stack" popover="auto" method="get" action=paths::MONITORING>
+            {hidden}
+            <input type="hidden" name="offset" value=if query.offset.is_empty() { "0".to_owned() } else { query.offset } data-offset="0"/>
+            <div class="field"><label for="custom-from">"From"</label><input id="custom-from" type="datetime-local" name="from" value=from required/></div>
+            <div class="field"><label for="custom-to">"To"</label><input id="custom-to" type="datetime-local" name="to" value=to required/></div>
+            <div class="actions"><button type="submit" class="button">"Show"</button></div>
+        </form>
+    }
+}
+
+/// What a date-time field takes: minutes, without a zone.
+fn field_value(text: &str) -> String {
+    text.trim_end_matches('Z').chars().take(16).collect()
 }
 
 /// The filters, the resolved range with one step back and forward, and what stands beside them.
 #[component]
 pub(super) fn Filters(query: MonitoringQuery, range: RangeView, workspaces: Vec<Choice>, models: Vec<Choice>, children: Children) -> impl IntoView {
-    let kept = [("range", &query.range), ("from", &query.from), ("to", &query.to), ("sort", &query.sort)];
+    let kept = [("range", &query.range), ("from", &query.from), ("to", &query.to), ("offset", &query.offset), ("sort", &query.sort)];
     let hidden: Vec<_> = kept
         .into_iter()
         .filter(|(_, value)| !value.is_empty())
