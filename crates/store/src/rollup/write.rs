@@ -49,7 +49,7 @@ macro_rules! tail {
 const COLUMNS: usize = 3 + for_figures!(count) + for_buckets!(count);
 
 /// Rows of one statement. Handing a statement to SQLite's thread costs more than a row does.
-const ROWS: usize = 8;
+const ROWS: usize = 32;
 
 /// An upsert of some rows, written out when the crate is compiled: a statement must be a text that never changes.
 macro_rules! upsert {
