@@ -169,6 +169,14 @@ fn a_malformed_line_ends_the_run_with_its_number() {
 }
 
 #[test]
+fn an_id_stays_used_when_its_call_has_ended() {
+    let trace = r#"{"t_us":0,"event":"call","id":"a","prompt_tokens":1,"max_tokens":0}
+        {"t_us":1,"event":"settle","id":"a","total_tokens":1}
+        {"t_us":2,"event":"call","id":"a","prompt_tokens":1,"max_tokens":0}"#;
+    assert_eq!(simulate(LIMITS, trace).expect_err("used twice").0.line, Some(3));
+}
+
+#[test]
 fn malformed_limits_have_no_line() {
     for limits in ["", "{}", "[]", r#"{"account":{"rpm":"5"}}"#, r#"{"account":{"rpm":5},"w1":{}}"#] {
         let (error, lines) = simulate(limits, "").expect_err(limits);
