@@ -226,8 +226,7 @@ fn gateway_thread(
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            gateway::serve(listener, gateway, stop).await;
-            Ok(())
+            gateway::serve(listener, gateway, stop).await
         })
     })
 }

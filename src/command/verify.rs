@@ -31,7 +31,8 @@ pub(super) async fn run(settings: &Settings, command: Verify) -> Outcome {
 
 fn instant(text: &str) -> Outcome<i64> {
     let at = DateTime::parse_from_rfc3339(text);
-    at.map(|it| it.timestamp_micros()).map_err(|_| format!("--since {text}: expected an instant such as 2026-01-31T08:00:00Z").into())
+    at.map(|it| it.timestamp_micros())
+        .map_err(|_| format!("--since {text}: expected an instant such as 2026-01-31T08:00:00Z").into())
 }
 
 /// What people call accounts and workspaces.
