@@ -35,7 +35,8 @@ impl GrantView {
     pub fn matches(&self, search: &str, provider: &str) -> bool {
         let search = search.trim().to_ascii_lowercase();
         (provider.is_empty() || self.provider == provider)
-            && (self.model.to_ascii_lowercase().contains(&search) || self.provider.to_ascii_lowercase().contains(&search))
+            && (self.model.to_ascii_lowercase().contains(&search)
+                || self.provider.to_ascii_lowercase().contains(&search))
     }
 
     /// The account's limit of `of`; `None` when there is none.
@@ -211,7 +212,11 @@ mod tests {
     #[test]
     fn changes_are_named() {
         let draft = typed(&["qwen-plus", "image"], &[("qwen-plus", "90")], &[("qwen-plus", "x"), ("image", "7")]);
-        let words: Vec<_> = draft.changes(&models()).into_iter().map(|it| format!("{} {}: {} → {}", it.model, it.what, it.stored, it.typed)).collect();
+        let words: Vec<_> = draft
+            .changes(&models())
+            .into_iter()
+            .map(|it| format!("{} {}: {} → {}", it.model, it.what, it.stored, it.typed))
+            .collect();
         assert_eq!(
             words,
             [
@@ -255,6 +260,9 @@ mod tests {
     fn the_picker_searches_codes_and_providers() {
         let models = models();
         let found = |search: &str, provider: &str| models.iter().filter(|it| it.matches(search, provider)).count();
-        assert_eq!([found("", ""), found("QWEN", ""), found("scope", ""), found("zzz", ""), found("", "other")], [2, 1, 2, 0, 0]);
+        assert_eq!(
+            [found("", ""), found("QWEN", ""), found("scope", ""), found("zzz", ""), found("", "other")],
+            [2, 1, 2, 0, 0]
+        );
     }
 }

@@ -132,7 +132,13 @@ async fn a_wrong_limit_is_said_at_its_field_and_nothing_is_stored() {
         ("18446744073709551616", "18446744073709551616 is above the highest possible limit"),
         ("\"><b>", "&gt;&lt;b> is not a whole number"),
     ] {
-        let fields = [("id", id.as_str()), ("revision", &revision), ("grant[]", "qwen-plus"), ("rpm[qwen-plus]", typed), ("tpm[qwen-plus]", "5000")];
+        let fields = [
+            ("id", id.as_str()),
+            ("revision", &revision),
+            ("grant[]", "qwen-plus"),
+            ("rpm[qwen-plus]", typed),
+            ("tpm[qwen-plus]", "5000"),
+        ];
         let page = browser.post(SAVE, &fields).await;
         assert_eq!(page.address, address);
         page.expect(&["Nothing was stored", "aria-invalid=\"true\"", "value=\"5000\""]);
@@ -152,7 +158,8 @@ async fn apply_add_and_remove_keep_a_draft_until_it_is_saved() {
     let page = browser.get(&address).await;
     page.expect(&["No unsaved changes", "name=\"rpm[qwen-plus]\"", "Account: 600"]);
     let (id, revision) = (page.hidden("id"), page.hidden("revision"));
-    let both = [("id", id.as_str()), ("revision", revision.as_str()), ("grant[]", "qwen-flash"), ("grant[]", "qwen-plus")];
+    let both =
+        [("id", id.as_str()), ("revision", revision.as_str()), ("grant[]", "qwen-flash"), ("grant[]", "qwen-plus")];
     let typed = [("rpm[qwen-plus]", "90"), ("tpm[qwen-plus]", "200000")];
 
     let found = browser.post(DRAFT, &[&both[..], &typed, &[("search", "WAN"), ("act", "all")]].concat()).await;
@@ -160,11 +167,15 @@ async fn apply_add_and_remove_keep_a_draft_until_it_is_saved() {
     found.expect(&["value=\"WAN\"", "1 model selected", "value=\"90\""]);
     let added = browser.post(DRAFT, &[&both[..], &typed, &[("pick[]", "wanx-image"), ("act", "add")]].concat()).await;
     added.expect(&["2 unsaved changes", "wanx-image", "100 → 90", "not granted → granted", "Not metered in tokens"]);
-    let removed = browser.post(DRAFT, &[&both[..], &typed, &[("grant[]", "wanx-image"), ("act", "remove:qwen-flash")]].concat()).await;
+    let removed = browser
+        .post(DRAFT, &[&both[..], &typed, &[("grant[]", "wanx-image"), ("act", "remove:qwen-flash")]].concat())
+        .await;
     removed.expect(&["3 unsaved changes", "granted → not granted"]);
     assert_eq!(stored(&console, &address).await, as_seeded());
 
-    let saved = browser.post(SAVE, &[&both[..2], &typed, &[("grant[]", "qwen-plus"), ("grant[]", "wanx-image")]].concat()).await;
+    let saved = browser
+        .post(SAVE, &[&both[..2], &typed, &[("grant[]", "qwen-plus"), ("grant[]", "wanx-image")]].concat())
+        .await;
     saved.expect(&["Changes saved", "No unsaved changes"]);
     let expected = vec![("qwen-plus".to_owned(), Some(90), Some(200_000)), ("wanx-image".to_owned(), None, None)];
     assert_eq!(stored(&console, &address).await, expected);
@@ -178,7 +189,14 @@ async fn who_saves_second_sees_both_versions_and_overwrites_nothing() {
     let mut browser = Browser::signed_in(&console, OWNER).await;
     let page = browser.get(&address).await;
     let (id, revision) = (page.hidden("id"), page.hidden("revision"));
-    let save = |rpm| [("id", id.clone()), ("revision", revision.clone()), ("grant[]", "qwen-plus".to_owned()), ("rpm[qwen-plus]", rpm)];
+    let save = |rpm| {
+        [
+            ("id", id.clone()),
+            ("revision", revision.clone()),
+            ("grant[]", "qwen-plus".to_owned()),
+            ("rpm[qwen-plus]", rpm),
+        ]
+    };
     let first = save("70".to_owned());
     browser.post(SAVE, &first.each_ref().map(|(name, value)| (*name, value.as_str()))).await.expect(&["Changes saved"]);
     let second = save("80".to_owned());
@@ -209,7 +227,12 @@ async fn a_key_is_shown_once_and_revoked_for_good() {
     let wrong = browser.post("/api/keys/create", &[("workspace", id), ("name", "ci"), ("expires", "soon")]).await;
     wrong.expect(&["a date is a year, a month and a day", "value=\"ci\"", "value=\"soon\""]);
     let made = browser.post("/api/keys/create", &[("workspace", id), ("name", "ci"), ("expires", "2099-01-31")]).await;
-    made.expect(&["Your new key", "curl http://127.0.0.1:8080/v1/chat/completions", "from openai import OpenAI", "qwen-flash"]);
+    made.expect(&[
+        "Your new key",
+        "curl http://127.0.0.1:8080/v1/chat/completions",
+        "from openai import OpenAI",
+        "qwen-flash",
+    ]);
     let again = browser.get("/settings/keys").await;
     again.expect(&["ci", "2099-01-31 23:59"]);
     again.expect_none(&["Your new key"]);
@@ -227,12 +250,24 @@ async fn a_model_keeps_what_was_typed_and_an_account_has_limits_of_at_least_one(
     let mut browser = Browser::signed_in(&console, OWNER).await;
     let page = browser.get("/settings/models?edit=qwen-plus").await;
     let revision = page.hidden("revision");
-    let edit = |rpm| [("code", "qwen-plus"), ("revision", revision.as_str()), ("provider", "dashscope"), ("rpm", rpm), ("tpm", "1000000")];
+    let edit = |rpm| {
+        [
+            ("code", "qwen-plus"),
+            ("revision", revision.as_str()),
+            ("provider", "dashscope"),
+            ("rpm", rpm),
+            ("tpm", "1000000"),
+        ]
+    };
     let wrong = browser.post("/api/models/set", &edit("0")).await;
     assert_eq!(wrong.address, "/settings/models?edit=qwen-plus");
     wrong.expect(&["limit must be at least 1", "value=\"1000000\""]);
     browser.post("/api/models/set", &edit("700")).await.expect(&["Model stored", "700"]);
-    browser.post("/api/models/set", &edit("800")).await.expect(&["changed by someone else", "Stored now: 700", "value=\"800\""]);
+    browser.post("/api/models/set", &edit("800")).await.expect(&[
+        "changed by someone else",
+        "Stored now: 700",
+        "value=\"800\"",
+    ]);
 }
 
 #[tokio::test]
@@ -249,11 +284,13 @@ async fn an_invitation_is_accepted_once() {
     guest.get(&format!("/invitation?token={token}")).await.expect(&["Accept your invitation", &token]);
     let short = guest.post("/api/invitations/accept", &[("token", &token), ("password", "short")]).await;
     short.expect(&["Nothing was stored", "Accept your invitation"]);
-    let accepted = guest.post("/api/invitations/accept", &[("token", &token), ("password", "a long enough password")]).await;
+    let accepted =
+        guest.post("/api/invitations/accept", &[("token", &token), ("password", "a long enough password")]).await;
     assert_eq!(accepted.address, "/monitoring");
     accepted.expect(&["new@example.com"]);
     let mut late = Browser { router: console.router.clone(), cookies: Vec::new() };
-    let again = late.post("/api/invitations/accept", &[("token", &token), ("password", "a long enough password")]).await;
+    let again =
+        late.post("/api/invitations/accept", &[("token", &token), ("password", "a long enough password")]).await;
     again.expect(&["this invitation was used or is too old"]);
 }
 
@@ -276,7 +313,9 @@ async fn every_change_of_a_grant_is_in_the_audit_log() {
     let mut browser = Browser::signed_in(&console, OWNER).await;
     let page = browser.get(&workspace(&console, "search").await).await;
     let (id, revision) = (page.hidden("id"), page.hidden("revision"));
-    browser.post(SAVE, &[("id", &id), ("revision", &revision), ("grant[]", "qwen-plus"), ("rpm[qwen-plus]", "0")]).await;
+    browser
+        .post(SAVE, &[("id", &id), ("revision", &revision), ("grant[]", "qwen-plus"), ("rpm[qwen-plus]", "0")])
+        .await;
     let log = browser.get(&format!("/settings/audit?kind=limits&actor={}", app::paths::encode(OWNER))).await;
     log.expect(&["set limits", "qwen-flash: ", "<del>yes</del>", "<ins>no</ins>", "<del>100</del>", "<ins>0</ins>"]);
     browser.get("/settings/audit?kind=key").await.expect(&["No event matches", "Clear the filters"]);

@@ -37,7 +37,11 @@ pub struct EventView {
 /// # Errors
 /// [`ApiError::Forbidden`] for workspace admins and viewers.
 #[server(endpoint = "audit", input = GetUrl)]
-pub async fn audit(#[server(default)] kind: String, #[server(default)] actor: String, #[server(default)] before: String) -> Result<AuditView, ApiError> {
+pub async fn audit(
+    #[server(default)] kind: String,
+    #[server(default)] actor: String,
+    #[server(default)] before: String,
+) -> Result<AuditView, ApiError> {
     let caller = crate::ssr::caller()?;
     crate::ssr::audit::view(&crate::ssr::state(), &caller, kind, actor, &before).await
 }

@@ -81,12 +81,18 @@ pub async fn create_key(
     let outcome = match expires_at {
         Err(()) => Outcome::wrong("expires", "a date is a year, a month and a day, such as 2027-01-31"),
         Ok(expires_at) => {
-            let form = control::keys::NewKey { workspace: workspace.clone(), name: name.clone(), error_dialect: error_dialect.clone(), expires_at };
+            let form = control::keys::NewKey {
+                workspace: workspace.clone(),
+                name: name.clone(),
+                error_dialect: error_dialect.clone(),
+                expires_at,
+            };
             let made = ssr::outcome(control::keys::create(&ssr::state().control, &caller.actor, &form).await)?;
             shown_once(made, "Key made")
         }
     };
-    let typed = [("workspace", workspace.as_str()), ("name", &name), ("expires", &expires), ("error_dialect", &error_dialect)];
+    let typed =
+        [("workspace", workspace.as_str()), ("name", &name), ("expires", &expires), ("error_dialect", &error_dialect)];
     ssr::answer(CREATE, &typed, &paths::with_query(paths::KEYS, &[("create", "1")]), outcome).await
 }
 
@@ -125,7 +131,15 @@ fn shown_once(made: Result<control::keys::CreatedKey, Outcome>, message: &str) -
             secret: Some(key.secret.expose().to_owned()),
         },
         Err(Outcome::Invalid(errors)) => Outcome::Invalid(
-            errors.into_iter().map(|mut it| { if it.field == "expires_at" { it.field = "expires".to_owned(); } it }).collect(),
+            errors
+                .into_iter()
+                .map(|mut it| {
+                    if it.field == "expires_at" {
+                        it.field = "expires".to_owned();
+                    }
+                    it
+                })
+                .collect(),
         ),
         Err(outcome) => outcome,
     }

@@ -62,7 +62,11 @@ pub async fn members() -> Result<MembersView, ApiError> {
 /// # Errors
 /// [`ApiError::Forbidden`] for who may not manage members of this role.
 #[server(endpoint = "members/invite")]
-pub async fn invite_member(email: String, role: String, #[server(default)] workspace: String) -> Result<Outcome, ApiError> {
+pub async fn invite_member(
+    email: String,
+    role: String,
+    #[server(default)] workspace: String,
+) -> Result<Outcome, ApiError> {
     use crate::{paths, ssr};
     let caller = ssr::caller()?;
     let form = control::members::NewMember { email: email.clone(), role: role.clone(), workspace: workspace.clone() };

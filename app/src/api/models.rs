@@ -93,13 +93,25 @@ pub async fn set_model(
         None => paths::with_query(paths::MODELS, &[("create", "1")]),
     };
     let fallback = fallback == "on";
-    let form = control::models::ModelForm { code, provider, upstream, metering, rpm, tpm, tpm_upper_limit, backup, fallback, default_output_tokens };
+    let form = control::models::ModelForm {
+        code,
+        provider,
+        upstream,
+        metering,
+        rpm,
+        tpm,
+        tpm_upper_limit,
+        backup,
+        fallback,
+        default_output_tokens,
+    };
     let state = ssr::state();
     let done = match revision {
         Some(revision) => control::models::edit(&state.control, &caller.actor, revision, &form).await,
         None => control::models::create(&state.control, &caller.actor, &form).await,
     };
-    let outcome = ssr::outcome(done)?.map_or_else(|it| it, |()| Outcome::go("Model stored. It is in force from the next call on.", paths::MODELS));
+    let outcome = ssr::outcome(done)?
+        .map_or_else(|it| it, |()| Outcome::go("Model stored. It is in force from the next call on.", paths::MODELS));
     let typed: Vec<_> = typed.iter().map(|(name, value)| (*name, value.as_str())).collect();
     ssr::answer(FORM, &typed, &back, outcome).await
 }

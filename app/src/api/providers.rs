@@ -61,7 +61,14 @@ pub async fn set_provider(
         ("anthropic_base_url", anthropic_base_url.clone()),
     ];
     let forget_credential = forget_credential == "on";
-    let form = control::providers::ProviderForm { name, openai_base_url, dashscope_base_url, anthropic_base_url, credential, forget_credential };
+    let form = control::providers::ProviderForm {
+        name,
+        openai_base_url,
+        dashscope_base_url,
+        anthropic_base_url,
+        credential,
+        forget_credential,
+    };
     let state = ssr::state();
     let (back, done) = if id.is_empty() {
         let done = control::providers::create(&state.control, &caller.actor, &form).await.map(drop);

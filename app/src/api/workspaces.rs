@@ -171,7 +171,9 @@ pub async fn draft_limits(
     let mut picks = pick;
     match act.as_str() {
         "add" => draft.add(&picks, &view.models),
-        "all" => picks = view.models.iter().filter(|it| it.matches(&search, &provider)).map(|it| it.model.clone()).collect(),
+        "all" => {
+            picks = view.models.iter().filter(|it| it.matches(&search, &provider)).map(|it| it.model.clone()).collect()
+        }
         act => {
             if let Some(model) = act.strip_prefix("remove:") {
                 draft.grant.retain(|it| it != model);

@@ -8,7 +8,7 @@ use crate::{
 use leptos::task::spawn_local;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Element, Event, FormData, HtmlElement, HtmlFormElement, HtmlInputElement, HtmlSelectElement, SubmitEvent, FocusEvent, UrlSearchParams};
+use web_sys::{Element, Event, FocusEvent, FormData, HtmlElement, HtmlFormElement, HtmlInputElement, HtmlSelectElement, SubmitEvent, UrlSearchParams};
 
 /// Sends a `<form data-act>` without leaving the page; switches the theme at once.
 pub(super) fn submit(event: Event) {

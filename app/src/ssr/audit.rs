@@ -15,7 +15,13 @@ use std::collections::BTreeSet;
 const PAGE: usize = 50;
 
 /// One page of the log.
-pub(crate) async fn view(state: &ConsoleState, caller: &Caller, kind: String, actor: String, before: &str) -> Result<AuditView, ApiError> {
+pub(crate) async fn view(
+    state: &ConsoleState,
+    caller: &Caller,
+    kind: String,
+    actor: String,
+    before: &str,
+) -> Result<AuditView, ApiError> {
     let before = before.split_once('-').and_then(|(at, id)| Some((at.parse().ok()?, id.to_owned())));
     let query = AuditQuery { actor, kind, before };
     let page = control::audit::list(&state.control, &caller.actor, &query, PAGE).await.map_err(failure)?;
@@ -88,7 +94,8 @@ mod tests {
     use super::changes;
 
     fn check(before: Option<&str>, after: Option<&str>, expected: &[(&str, &str, &str)]) {
-        let expected: Vec<_> = expected.iter().map(|(a, b, c)| ((*a).to_owned(), (*b).to_owned(), (*c).to_owned())).collect();
+        let expected: Vec<_> =
+            expected.iter().map(|(a, b, c)| ((*a).to_owned(), (*b).to_owned(), (*c).to_owned())).collect();
         assert_eq!(changes(before, after), expected);
     }
 

@@ -59,7 +59,10 @@ pub(crate) async fn editor(state: &ConsoleState, caller: &Caller, id: &str) -> R
             account_tpm: it.account_tpm.map(count),
         }
     };
-    Ok(EditorView { workspace: workspace_view(editor.workspace), models: editor.models.into_iter().map(view).collect() })
+    Ok(EditorView {
+        workspace: workspace_view(editor.workspace),
+        models: editor.models.into_iter().map(view).collect(),
+    })
 }
 
 /// The same for who is about to change it.
@@ -69,7 +72,13 @@ pub(crate) async fn editor_to_change(state: &ConsoleState, caller: &Caller, id: 
 }
 
 /// Stores what a workspace may call.
-pub(crate) async fn set_limits(state: &ConsoleState, caller: &Caller, id: &str, revision: i64, draft: &Draft) -> Result<Outcome, ApiError> {
+pub(crate) async fn set_limits(
+    state: &ConsoleState,
+    caller: &Caller,
+    id: &str,
+    revision: i64,
+    draft: &Draft,
+) -> Result<Outcome, ApiError> {
     let grant = |model: &String| Grant {
         model: model.clone(),
         rpm: draft.text(Cause::Requests, model).to_owned(),
@@ -99,7 +108,8 @@ pub(crate) async fn keys(state: &ConsoleState, caller: &Caller) -> Result<KeysVi
     let (control, actor, now_ms) = (&state.control, &caller.actor, state.control.now_ms());
     let rows = control::keys::list(control, actor, None).await.map_err(failure)?;
     let all = control::workspaces::list(control, actor).await.map_err(failure)?;
-    let managed = all.iter().filter(|it| caller.viewer.standing.may(Action::ManageKeys(&WorkspaceId::new(it.id.as_str()))));
+    let managed =
+        all.iter().filter(|it| caller.viewer.standing.may(Action::ManageKeys(&WorkspaceId::new(it.id.as_str()))));
     let workspaces: Vec<_> = managed.map(|it| Choice::new(it.id.clone(), it.name.clone())).collect();
     let example_model = match rows.first() {
         Some(newest) => {
@@ -183,7 +193,8 @@ pub(crate) async fn members(state: &ConsoleState, caller: &Caller) -> Result<Mem
     });
     let roles = Role::ALL.iter().filter(|it| may(**it)).map(|it| Choice::new(it.as_str(), it.as_str()));
     let scheme = if state.settings.secure_cookies { "https" } else { "http" };
-    let host = super::answer::parts().headers.get("host").and_then(|it| it.to_str().ok()).unwrap_or_default().to_owned();
+    let host =
+        super::answer::parts().headers.get("host").and_then(|it| it.to_str().ok()).unwrap_or_default().to_owned();
     Ok(MembersView {
         members: members.collect(),
         roles: roles.collect(),

@@ -4,7 +4,9 @@
 
 use app::ssr::{ConsoleSettings, ConsoleState, LiveCell, LiveFigures, LiveUse};
 use axum::Router;
-use control::{Actor, Control, Passwords, Secret, Sessions, SystemWallClock, Vault, WallClock, apply, members, workspaces};
+use control::{
+    Actor, Control, Passwords, Secret, Sessions, SystemWallClock, Vault, WallClock, apply, members, workspaces,
+};
 use domain::{AccountId, ModelCode};
 use std::{path::Path, sync::Arc};
 use store::{
@@ -85,7 +87,8 @@ pub struct Console {
 
 /// An empty installation in `folder`: nobody can sign in yet.
 pub async fn empty(folder: &Path, passwords: Passwords) -> (Control, Router) {
-    let store = Store::open(&format!("sqlite://{}", folder.join("console.db").display())).await.expect("the store opens");
+    let store =
+        Store::open(&format!("sqlite://{}", folder.join("console.db").display())).await.expect("the store opens");
     store.migrate().await.expect("the schema can be made");
     let vault = Vault::open(&folder.join("secret.key")).expect("the key can be made");
     let control = Control::new(store, vault, Arc::new(SystemWallClock), passwords);
@@ -94,7 +97,8 @@ pub async fn empty(folder: &Path, passwords: Passwords) -> (Control, Router) {
         live: Arc::new(SteadyUse),
         settings: Arc::new(ConsoleSettings { gateway_url: "http://127.0.0.1:8080".to_owned(), secure_cookies: false }),
     };
-    let sessions = SessionManagerLayer::new(Sessions::new(control.clone())).with_secure(false).with_same_site(SameSite::Lax);
+    let sessions =
+        SessionManagerLayer::new(Sessions::new(control.clone())).with_secure(false).with_same_site(SameSite::Lax);
     (control, app::ssr::router(state).layer(sessions))
 }
 
@@ -168,8 +172,12 @@ async fn record(control: &Control, account: &str, id: &impl Fn(&str) -> String) 
             deltas.push(CallDelta { series, first_at_ms: at, figures, latency, ttft });
         }
     }
-    let peaks = [("qwen-plus", 998_214), ("qwen-flash", 1_204_771)]
-        .map(|(model, tokens)| Peak { account: account.to_owned(), model: model.to_owned(), at_ms: now, tokens });
+    let peaks = [("qwen-plus", 998_214), ("qwen-flash", 1_204_771)].map(|(model, tokens)| Peak {
+        account: account.to_owned(),
+        model: model.to_owned(),
+        at_ms: now,
+        tokens,
+    });
     let batch = Batch { deltas, peaks: peaks.to_vec(), ..Batch::default() };
     control.store().record(&batch).await.expect("the calls are recorded");
 }

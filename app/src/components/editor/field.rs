@@ -19,7 +19,8 @@ pub(super) fn limit_field(editor: Editor, model: StoredValue<GrantView>, of: Cau
     let (hint_id, message_id) = (format!("{id}-hint"), format!("{id}-message"));
     let described = format!("{hint_id} {message_id}");
     let label = if of == Cause::Tokens { "Token / min" } else { "Times / min" };
-    let message = editor.errors.with_value(|errors| errors.iter().find(|it| it.field == name).map(|it| it.message.clone()));
+    let message =
+        editor.errors.with_value(|errors| errors.iter().find(|it| it.field == name).map(|it| it.message.clone()));
     let invalid = message.is_some().then_some("true");
     let unseen = format!(" of {code}");
     let text = {
@@ -82,7 +83,10 @@ mod tests {
     #[test]
     fn the_lower_of_both_is_said_to_hold() {
         assert_eq!(words(&model(Some(100), None), "100"), "Account: 600");
-        assert_eq!(words(&model(Some(900), None), "900"), "600 is in force: the account's limit is below the stored 900");
+        assert_eq!(
+            words(&model(Some(900), None), "900"),
+            "600 is in force: the account's limit is below the stored 900"
+        );
     }
 
     #[test]

@@ -35,7 +35,8 @@ struct Choice {
 pub(super) fn picker(editor: Editor, start: Picking) -> impl IntoView {
     let dialog = NodeRef::<html::Dialog>::new();
     let open = start.open;
-    let (search, provider, picked) = (RwSignal::new(start.search), RwSignal::new(start.provider), RwSignal::new(start.picked));
+    let (search, provider, picked) =
+        (RwSignal::new(start.search), RwSignal::new(start.provider), RwSignal::new(start.picked));
     let shown = Memo::new(move |_| {
         let matching = |it: &&GrantView| search.with(|search| provider.with(|provider| it.matches(search, provider)));
         editor.models.with_value(|all| all.iter().filter(matching).map(|it| it.model.clone()).collect::<BTreeSet<_>>())
@@ -64,7 +65,8 @@ pub(super) fn picker(editor: Editor, start: Picking) -> impl IntoView {
             event.prevent_default();
         }
     };
-    let providers: BTreeSet<String> = editor.models.with_value(|all| all.iter().map(|it| it.provider.clone()).collect());
+    let providers: BTreeSet<String> =
+        editor.models.with_value(|all| all.iter().map(|it| it.provider.clone()).collect());
     let options: Vec<_> = providers
         .into_iter()
         .map(|it| {

@@ -11,7 +11,8 @@ use crate::{
 };
 use leptos::prelude::*;
 
-const COLUMNS: [(&str, bool); 5] = [("When", false), ("Who", false), ("What", false), ("Which", false), ("Change", false)];
+const COLUMNS: [(&str, bool); 5] =
+    [("When", false), ("Who", false), ("What", false), ("Which", false), ("Change", false)];
 
 /// The page.
 #[component]

@@ -56,7 +56,8 @@ fn Content(view: KeysView) -> impl IntoView {
         view! { <Confirm title="Revoke this key?" name=REVOKE action="/api/keys/revoke" id=key.id.clone() label="Revoke key" words=words back=paths::KEYS/> }
     });
     let list = if view.keys.is_empty() {
-        view! { <Empty title="There is no key yet"><p>"A client needs one to make its first call."</p></Empty> }.into_any()
+        view! { <Empty title="There is no key yet"><p>"A client needs one to make its first call."</p></Empty> }
+            .into_any()
     } else {
         let rows = view.keys.iter().map(row).collect();
         view! { <List label="API keys" columns=&COLUMNS rows=rows/> }.into_any()
@@ -103,7 +104,10 @@ fn row(it: &KeyView) -> AnyView {
 
 #[component]
 fn CreateForm(workspaces: Vec<Choice>) -> impl IntoView {
-    let dialects = vec![Choice::new("dashscope", "dashscope: the provider's own codes"), Choice::new("openai", "openai: OpenAI's codes")];
+    let dialects = vec![
+        Choice::new("dashscope", "dashscope: the provider's own codes"),
+        Choice::new("openai", "openai: OpenAI's codes"),
+    ];
     view! {
         <ActForm name=CREATE action="/api/keys/create" class="stack">
             <Field name="name" label="Name" hint="What it is for, such as the service that will use it."/>

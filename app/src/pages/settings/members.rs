@@ -101,7 +101,8 @@ fn row(it: &MemberView) -> AnyView {
 
 #[component]
 fn RoleForm(member: MemberView, roles: Vec<Choice>, workspaces: Vec<Choice>) -> impl IntoView {
-    let workspace = workspaces.iter().find(|it| it.label == member.workspace).map(|it| it.value.clone()).unwrap_or_default();
+    let workspace =
+        workspaces.iter().find(|it| it.label == member.workspace).map(|it| it.value.clone()).unwrap_or_default();
     view! {
         <ActForm name=ROLE action="/api/members/role/set" class="stack">
             <p class="model">{member.email}</p>

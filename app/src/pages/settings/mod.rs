@@ -99,5 +99,6 @@ fn Confirm(
 
 /// A link in a row of a list; screen readers hear what it belongs to.
 fn row_link(href: String, words: &'static str, of: &str) -> AnyView {
-    view! { <a class="button quiet small" href=href>{words}<span class="unseen">{format!(" {of}")}</span></a> }.into_any()
+    view! { <a class="button quiet small" href=href>{words}<span class="unseen">{format!(" {of}")}</span></a> }
+        .into_any()
 }

@@ -64,7 +64,9 @@ fn Content(view: ModelsView) -> impl IntoView {
 
 fn row(it: &ModelView, allowed: bool) -> AnyView {
     let number = |value: Option<u64>| value.map_or_else(|| NOTHING.to_owned(), whole);
-    let increased = it.increased_tpm.map(|tpm| view! { " "<span class="badge good">{format!("increased to {}", whole(tpm))}</span> });
+    let increased = it
+        .increased_tpm
+        .map(|tpm| view! { " "<span class="badge good">{format!("increased to {}", whole(tpm))}</span> });
     let upstream = (it.upstream != it.code).then(|| view! { <small>{format!("there: {}", it.upstream)}</small> });
     let backup = it.backup.clone().unwrap_or_else(|| NOTHING.to_owned());
     let fallback = it.fallback.then(|| view! { " "<span class="badge">"every call may fall back"</span> });
@@ -91,12 +93,18 @@ fn ModelForm(view: ModelsView, model: Option<ModelView>) -> impl IntoView {
     let new = model.is_none();
     let it = model.unwrap_or_else(|| ModelView { default_output_tokens: 1024, ..ModelView::default() });
     let backups = std::iter::once(Choice::new("", "None"))
-        .chain(view.models.iter().filter(|other| other.code != it.code).map(|other| Choice::new(other.code.clone(), other.code.clone())))
+        .chain(
+            view.models
+                .iter()
+                .filter(|other| other.code != it.code)
+                .map(|other| Choice::new(other.code.clone(), other.code.clone())),
+        )
         .collect();
     let meterings = vec![Choice::new("tokens", "Requests and tokens"), Choice::new("calls", "Requests alone")];
     // After a conflict the fields hold what was typed; what is stored now stands under them.
     let conflict = flash_for(FORM).is_some_and(|flash| matches!(flash.outcome, Outcome::Conflict(_)));
-    let hint = move |words: &str, stored: String| if conflict { format!("Stored now: {stored}") } else { words.to_owned() };
+    let hint =
+        move |words: &str, stored: String| if conflict { format!("Stored now: {stored}") } else { words.to_owned() };
     let number = |value: Option<u64>| value.map(whole).unwrap_or_default();
     let rpm = if new { String::new() } else { whole(it.rpm) };
     view! {

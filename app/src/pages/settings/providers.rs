@@ -49,11 +49,12 @@ fn Content(rows: Vec<ProviderView>) -> impl IntoView {
 }
 
 fn row(it: ProviderView, allowed: bool) -> AnyView {
-    let urls: Vec<_> = [("OpenAI", it.openai_base_url), ("DashScope", it.dashscope_base_url), ("Anthropic", it.anthropic_base_url)]
-        .into_iter()
-        .filter(|(_, url)| !url.is_empty())
-        .map(|(dialect, url)| view! { <div><small>{dialect}</small>" "<code>{url}</code></div> })
-        .collect();
+    let urls: Vec<_> =
+        [("OpenAI", it.openai_base_url), ("DashScope", it.dashscope_base_url), ("Anthropic", it.anthropic_base_url)]
+            .into_iter()
+            .filter(|(_, url)| !url.is_empty())
+            .map(|(dialect, url)| view! { <div><small>{dialect}</small>" "<code>{url}</code></div> })
+            .collect();
     let address = paths::with_query(paths::PROVIDERS, &[("edit", &it.id)]);
     let edit = allowed.then(|| row_link(address, "Edit", &it.name));
     view! {
@@ -74,7 +75,8 @@ fn ProviderForm(provider: Option<ProviderView>) -> impl IntoView {
     let it = provider.unwrap_or_default();
     // After a conflict the fields hold what was typed; what is stored now stands under them.
     let conflict = flash_for(FORM).is_some_and(|flash| matches!(flash.outcome, Outcome::Conflict(_)));
-    let hint = move |words: &str, stored: &str| if conflict { format!("Stored now: {stored}") } else { words.to_owned() };
+    let hint =
+        move |words: &str, stored: &str| if conflict { format!("Stored now: {stored}") } else { words.to_owned() };
     let identity = (!new).then(|| {
         view! {
             <input type="hidden" name="id" value=it.id.clone()/>
@@ -84,7 +86,8 @@ fn ProviderForm(provider: Option<ProviderView>) -> impl IntoView {
     let forget = it.has_credential.then(|| {
         view! { <label class="check"><input type="checkbox" name="forget_credential"/>"Remove the stored credential"</label> }
     });
-    let credential_hint = if it.has_credential { "Empty keeps the stored one." } else { "Sent with every call to this provider." };
+    let credential_hint =
+        if it.has_credential { "Empty keeps the stored one." } else { "Sent with every call to this provider." };
     view! {
         <ActForm name=FORM action="/api/providers/set" class="stack">
             {identity}

@@ -19,8 +19,7 @@ use domain::Action;
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 
-const WHY_DEFAULT: &str =
-    "The default workspace may call every model within the account's limits. These cannot be edited here; its name can.";
+const WHY_DEFAULT: &str = "The default workspace may call every model within the account's limits. These cannot be edited here; its name can.";
 const MODELS: [(&str, bool); 4] = [("Model", false), ("Provider", false), ("Times / min", true), ("Token / min", true)];
 
 /// The page.
@@ -42,7 +41,8 @@ fn Content(view: EditorView) -> impl IntoView {
                 label="Archive workspace" words=words back=address.clone()/>
         }
     });
-    let ask = may_archive.then(|| row_link(paths::with_query(&address, &[("archive", "1")]), "Archive", &workspace.name));
+    let ask =
+        may_archive.then(|| row_link(paths::with_query(&address, &[("archive", "1")]), "Archive", &workspace.name));
     let permission = if workspace.is_default {
         view! { <DefaultModels models=models/> }.into_any()
     } else {
