@@ -25,4 +25,4 @@ bench:
 build:
 	@xtask/prepare.sh run
 	cargo run -p xtask -- browser
-	cargo build --release -p sluice
+	SLUICE_EMBED_SITE=$(CURDIR)/target/site cargo build --release -p sluice

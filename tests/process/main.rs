@@ -127,6 +127,25 @@ async fn applying_twice_changes_nothing_and_a_wrong_file_neither() {
     );
 }
 
+#[tokio::test]
+async fn the_file_in_the_readme_can_be_applied() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let file = readme.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let sluice = Installation::new().await;
+    sluice.write("models.toml", file);
+    let unset = sluice.command(&["apply", "models.toml"]).env_remove("DASHSCOPE_API_KEY").output().unwrap();
+    assert!(String::from_utf8_lossy(&unset.stderr).contains("DASHSCOPE_API_KEY"), "{unset:?}");
+    let apply = |arguments: &[&str]| {
+        let output = sluice.command(arguments).env("DASHSCOPE_API_KEY", "sk-of-the-provider").output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let plan = apply(&["apply", "models.toml", "--dry-run"]);
+    assert!(plan.contains("+ model qwen-plus") && !plan.contains("sk-of-the-provider"), "{plan}");
+    assert_eq!(apply(&["apply", "models.toml"]), plan, "a dry run changes nothing");
+    assert_eq!(apply(&["apply", "models.toml"]), "nothing to do\n");
+}
+
 async fn sign_in(sluice: &Installation) -> String {
     let fields = format!("email={}&password={}", EMAIL.replace('@', "%40"), PASSWORD.replace(' ', "+"));
     let answer = sluice.form("/api/sign-in", "", &fields).await;
