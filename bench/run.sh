@@ -8,5 +8,7 @@ cargo run -q -p xtask -- browser
 cargo build --release -p sluice -p testkit --bins
 echo "==> bench: the limiter"
 cargo bench -q -p limiter
+echo "==> bench: 200 kills under load, every window checked"
+KILLS=200 cargo test -q -p sluice --test process killed -- --nocapture
 echo "==> bench: a call through Sluice, through nginx, and direct"
 python3 bench/compare.py "$@"
