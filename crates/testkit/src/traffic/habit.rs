@@ -1,4 +1,4 @@
-//! Who calls what how often. Together about three calls a second, so that a laptop does not notice.
+//! Who calls what how often. Together three to five calls a second, so that a laptop does not notice.
 
 /// One program that calls a model again and again.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -82,7 +82,7 @@ const SUPPORT: &[Habit] = &[
 /// Scripts that know no patience.
 const RESEARCH: &[Habit] = &[
     // Three at once against one a second, and more a minute than its twelve: refused for requests.
-    Habit { model: "qwen-plus-2025-07-28", occasions_a_minute: 6.0, calls_at_once: 3, max_tokens: Some(200), ..CALM },
+    Habit { model: "qwen-plus-2025-07-28", occasions_a_minute: 4.0, calls_at_once: 3, max_tokens: Some(200), ..CALM },
     // Each takes a large part of the minute's tokens: refused for tokens.
     Habit {
         model: "qwen-turbo",
