@@ -1,13 +1,21 @@
 //! Puts the browser part inside the program when `SLUICE_EMBED_SITE` names the folder it was built into.
 
-use std::{env, error::Error, fmt::Write, fs, path::{Path, PathBuf}};
+use std::{
+    env,
+    error::Error,
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+};
+
+const NOTHING: &str = "pub(super) const MANIFEST: &str = \"\";\npub(super) static FILES: &[(&str, &[u8])] = &[];\n";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-env-changed=SLUICE_EMBED_SITE");
     println!("cargo:rerun-if-changed=build.rs");
     let mut code = String::new();
     match env::var_os("SLUICE_EMBED_SITE").map(PathBuf::from) {
-        None => code.push_str("pub(super) const MANIFEST: &str = \"\";\npub(super) static FILES: &[(&str, &[u8])] = &[];\n"),
+        None => code.push_str(NOTHING),
         Some(folder) => {
             let folder = folder.canonicalize().map_err(|error| format!("{}: {error}", folder.display()))?;
             let manifest = folder.join("manifest.json");

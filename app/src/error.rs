@@ -1,6 +1,9 @@
 //! Why a server function did not answer. Carries nothing that only an operator may read.
 
-use leptos::server_fn::{codec::JsonEncoding, error::{FromServerFnError, ServerFnErrorErr}};
+use leptos::server_fn::{
+    codec::JsonEncoding,
+    error::{FromServerFnError, ServerFnErrorErr},
+};
 use serde::{Deserialize, Serialize};
 
 /// What a page says instead of its content.
@@ -45,7 +48,9 @@ impl std::fmt::Display for ApiError {
             Self::Malformed => f.write_str("The request could not be read."),
             Self::Unreachable => f.write_str("The server cannot be reached. Nothing was stored; try again."),
             Self::Failed(request) if request.is_empty() => f.write_str("Something failed on the server. Try again."),
-            Self::Failed(request) => write!(f, "Something failed on the server. Try again, or ask the operator about request {request}."),
+            Self::Failed(request) => {
+                write!(f, "Something failed on the server. Try again, or ask the operator about request {request}.")
+            }
         }
     }
 }
@@ -58,7 +63,9 @@ impl FromServerFnError for ApiError {
     fn from_server_fn_error(value: ServerFnErrorErr) -> Self {
         match value {
             ServerFnErrorErr::Request(_) => Self::Unreachable,
-            ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) | ServerFnErrorErr::Deserialization(_) => Self::Malformed,
+            ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) | ServerFnErrorErr::Deserialization(_) => {
+                Self::Malformed
+            }
             _ => Self::Failed(String::new()),
         }
     }

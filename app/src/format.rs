@@ -21,7 +21,9 @@ pub fn compact(n: u64) -> String {
     if n < 10_000 {
         return whole(n);
     }
-    for (unit, next, suffix) in [(1_000, 1_000_000, "k"), (1_000_000, 1_000_000_000, "M"), (1_000_000_000, u64::MAX, "G")] {
+    for (unit, next, suffix) in
+        [(1_000, 1_000_000, "k"), (1_000_000, 1_000_000_000, "M"), (1_000_000_000, u64::MAX, "G")]
+    {
         // In tenths of the unit, rounded, so that 999,950 is 1.0M and not 1000.0k.
         let tenths = (n + unit / 20) / (unit / 10);
         if n < next && (next == u64::MAX || tenths < 10_000) {
@@ -138,8 +140,17 @@ mod tests {
     #[test]
     fn numbers_shorten_without_four_digits_before_the_point() {
         for (n, text) in [
-            (0, "0"), (999, "999"), (9_999, "9,999"), (10_000, "10.0k"), (12_345, "12.3k"), (999_949, "999.9k"),
-            (999_950, "1.0M"), (1_234_567, "1.2M"), (999_949_999, "999.9M"), (999_950_000, "1.0G"), (5_000_000_000, "5.0G"),
+            (0, "0"),
+            (999, "999"),
+            (9_999, "9,999"),
+            (10_000, "10.0k"),
+            (12_345, "12.3k"),
+            (999_949, "999.9k"),
+            (999_950, "1.0M"),
+            (1_234_567, "1.2M"),
+            (999_949_999, "999.9M"),
+            (999_950_000, "1.0G"),
+            (5_000_000_000, "5.0G"),
         ] {
             assert_eq!(compact(n), text, "{n}");
         }
@@ -159,13 +170,18 @@ mod tests {
             assert_eq!(parse_instant(&iso(ms)), Some(ms), "{}", iso(ms));
         }
         assert_eq!(minute_text(951_782_400_000), "2000-02-29 00:00");
-        for text in ["", "2026-11-22", "2026-13-01T00:00", "2026-11-22T24:00", "x-1-1T0:0", "99999-01-01T00:00", "-1-1-1T0:0"] {
+        for text in
+            ["", "2026-11-22", "2026-13-01T00:00", "2026-11-22T24:00", "x-1-1T0:0", "99999-01-01T00:00", "-1-1-1T0:0"]
+        {
             assert_eq!(parse_instant(text), None, "{text:?}");
         }
     }
 
     #[test]
     fn what_is_left() {
-        assert_eq!([0, 59_000, 720_000, 18_000_000, 28 * 86_400_000].map(left), ["less than a minute", "less than a minute", "12 min", "5 h", "28 days"]);
+        assert_eq!(
+            [0, 59_000, 720_000, 18_000_000, 28 * 86_400_000].map(left),
+            ["less than a minute", "less than a minute", "12 min", "5 h", "28 days"]
+        );
     }
 }

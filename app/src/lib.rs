@@ -20,6 +20,8 @@
 //!    every `<table>` has a `<tbody>` and lies in `<div class="scroll" tabindex="0" role="group" aria-labelledby=…>`,
 //!    times are [`ui::Moment`], and a control that is not allowed is disabled with `page::refused(action)` as its reason.
 #![recursion_limit = "256"]
+#![allow(clippy::needless_pass_by_value, reason = "a component owns its properties")]
+#![allow(unreachable_pub, reason = "a component makes a public struct of its properties")]
 
 pub mod api;
 pub mod browser;

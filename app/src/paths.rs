@@ -49,8 +49,11 @@ pub fn encode(text: &str) -> String {
 
 /// `path?a=1&b=2` without the pairs that have no value.
 pub fn with_query(path: &str, pairs: &[(&str, &str)]) -> String {
-    let query: Vec<String> =
-        pairs.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}={}", encode(value))).collect();
+    let query: Vec<String> = pairs
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| format!("{name}={}", encode(value)))
+        .collect();
     if query.is_empty() { path.to_owned() } else { format!("{path}?{}", query.join("&")) }
 }
 
@@ -71,14 +74,26 @@ mod tests {
         for good in ["/", "/monitoring?range=3h", "/settings/workspaces/a%20b"] {
             assert_eq!(local(good), Some(good));
         }
-        for bad in ["", "monitoring", "//evil.example", "/\\evil.example", "https://evil.example", "/a\r\nset-cookie: x", "/a b", "/ä"] {
+        for bad in [
+            "",
+            "monitoring",
+            "//evil.example",
+            "/\\evil.example",
+            "https://evil.example",
+            "/a\r\nset-cookie: x",
+            "/a b",
+            "/ä",
+        ] {
             assert_eq!(local(bad), None, "{bad:?}");
         }
     }
 
     #[test]
     fn a_query_holds_what_has_a_value() {
-        assert_eq!(with_query("/m", &[("range", "3h"), ("model", ""), ("workspace", "a b&c")]), "/m?range=3h&workspace=a%20b%26c");
+        assert_eq!(
+            with_query("/m", &[("range", "3h"), ("model", ""), ("workspace", "a b&c")]),
+            "/m?range=3h&workspace=a%20b%26c"
+        );
         assert_eq!(with_query("/m", &[("model", "")]), "/m");
     }
 }

@@ -20,7 +20,15 @@ const FOR_NOBODY: [&str; 3] = ["/api/sign-in", "/api/set-up", "/api/invitations/
 
 /// What a viewer may call: reading, and what concerns the own session.
 const FOR_VIEWERS: [&str; 9] = [
-    "/api/set-up", "/api/invitations/accept", "/api/monitoring", "/api/rate-limit", "/api/models", "/api/workspaces", "/api/workspaces/editor", "/api/keys", "/api/providers",
+    "/api/set-up",
+    "/api/invitations/accept",
+    "/api/monitoring",
+    "/api/rate-limit",
+    "/api/models",
+    "/api/workspaces",
+    "/api/workspaces/editor",
+    "/api/keys",
+    "/api/providers",
 ];
 
 fn request(method: Method, path: &str, cookie: &str, accept: &str, body: &str) -> Request<Body> {
@@ -57,9 +65,36 @@ async fn sign_in(router: &Router, email: &str) -> String {
 /// Arguments that every function can read: names it does not know are left aside.
 fn arguments(path: &str) -> String {
     let names = [
-        "id", "model", "tpm", "rpm", "name", "email", "password", "current", "token", "code", "provider", "upstream", "metering", "revision",
-        "workspace", "role", "error_dialect", "expires", "expires_at", "backup", "tpm_upper_limit", "default_output_tokens",
-        "openai_base_url", "dashscope_base_url", "anthropic_base_url", "credential", "next", "former", "draft", "kind",
+        "id",
+        "model",
+        "tpm",
+        "rpm",
+        "name",
+        "email",
+        "password",
+        "current",
+        "token",
+        "code",
+        "provider",
+        "upstream",
+        "metering",
+        "revision",
+        "workspace",
+        "role",
+        "error_dialect",
+        "expires",
+        "expires_at",
+        "backup",
+        "tpm_upper_limit",
+        "default_output_tokens",
+        "openai_base_url",
+        "dashscope_base_url",
+        "anthropic_base_url",
+        "credential",
+        "next",
+        "former",
+        "draft",
+        "kind",
     ];
     let mut pairs: Vec<String> = names.iter().map(|name| format!("{name}=1")).collect();
     if path.ends_with("monitoring") {
@@ -96,7 +131,10 @@ async fn every_door_is_closed_to_nobody_and_what_changes_is_closed_to_viewers() 
         }
         let status = call(&router, path, method, &viewer).await;
         if !FOR_VIEWERS.contains(&path.as_str()) {
-            assert!(matches!(status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND), "{method} {path} as a viewer: {status}");
+            assert!(
+                matches!(status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND),
+                "{method} {path} as a viewer: {status}"
+            );
         }
     }
 }
@@ -120,7 +158,8 @@ async fn nothing_changes_by_get() {
     let folder = tempfile::tempdir().unwrap();
     let router = common::seeded(folder.path(), Passwords::cheap_for_tests()).await.router;
     let owner = sign_in(&router, OWNER).await;
-    let by_get = request(Method::GET, "/api/increases/create?model=qwen-plus&tpm=1500000", &owner, "application/json", "");
+    let by_get =
+        request(Method::GET, "/api/increases/create?model=qwen-plus&tpm=1500000", &owner, "application/json", "");
     assert!(send(&router, by_get).await.status().is_client_error());
     let page = send(&router, request(Method::GET, "/monitoring/rate-limit", &owner, "text/html", "")).await;
     assert!(text(page).await.contains("No increase was requested yet"));
@@ -134,12 +173,18 @@ async fn an_increase_without_script_keeps_what_was_typed_and_then_holds() {
     let post = |body: &'static str| request(Method::POST, "/api/increases/create", &owner, "text/html", body);
 
     let refused = send(&router, post("model=qwen-plus&tpm=2500000")).await;
-    assert_eq!((refused.status(), location(&refused)), (StatusCode::SEE_OTHER, "/monitoring/rate-limit?increase=qwen-plus"));
+    assert_eq!(
+        (refused.status(), location(&refused)),
+        (StatusCode::SEE_OTHER, "/monitoring/rate-limit?increase=qwen-plus")
+    );
     let again = text(send(&router, request(Method::GET, location(&refused), &owner, "text/html", "")).await).await;
-    for expected in ["2500000 is above the upper limit of 2000000", "value=\"2500000\"", "aria-invalid=\"true\"", "<dialog"] {
+    for expected in
+        ["2500000 is above the upper limit of 2000000", "value=\"2500000\"", "aria-invalid=\"true\"", "<dialog"]
+    {
         assert!(again.contains(expected), "{expected} is on the page");
     }
-    let third = text(send(&router, request(Method::GET, "/monitoring/rate-limit", &owner, "text/html", "")).await).await;
+    let third =
+        text(send(&router, request(Method::GET, "/monitoring/rate-limit", &owner, "text/html", "")).await).await;
     assert!(!third.contains("above the upper limit"), "a message is shown once");
 
     let stored = send(&router, post("model=qwen-plus&tpm=1,500,000")).await;
@@ -156,7 +201,11 @@ async fn pages_lead_to_sign_in_and_back() {
     let router = common::seeded(folder.path(), Passwords::cheap_for_tests()).await.router;
     let asked = send(&router, request(Method::GET, "/monitoring?range=24h", "", "text/html", "")).await;
     assert_eq!(location(&asked), "/sign-in?next=%2Fmonitoring%3Frange%3D24h");
-    let wrong = send(&router, request(Method::POST, "/api/sign-in", "", "text/html", "email=a%40b.c&password=x&next=//evil.example")).await;
+    let wrong = send(
+        &router,
+        request(Method::POST, "/api/sign-in", "", "text/html", "email=a%40b.c&password=x&next=//evil.example"),
+    )
+    .await;
     assert_eq!(wrong.status(), StatusCode::SEE_OTHER);
     let missing = sign_in(&router, OWNER).await;
     let page = send(&router, request(Method::GET, "/nowhere", &missing, "text/html", "")).await;
@@ -176,7 +225,8 @@ async fn set_up_needs_the_token_and_happens_once() {
     assert!(text(wrong).await.contains("this is not the token"));
     let right = send(&router, request(Method::POST, "/api/set-up", "", "text/html", &form(token.expose()))).await;
     assert_eq!(location(&right), "/monitoring");
-    let again = send(&router, request(Method::POST, "/api/set-up", "", "application/json", &form(token.expose()))).await;
+    let again =
+        send(&router, request(Method::POST, "/api/set-up", "", "application/json", &form(token.expose()))).await;
     assert_eq!(again.status(), StatusCode::FORBIDDEN);
 }
 
@@ -186,7 +236,12 @@ async fn a_page_allows_its_own_scripts_alone() {
     let router = common::seeded(folder.path(), Passwords::cheap_for_tests()).await.router;
     let page = send(&router, request(Method::GET, "/sign-in", "", "text/html", "")).await;
     let policy = page.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
-    assert!(policy.contains("default-src 'none'") && policy.contains("style-src 'self';") && !policy.contains("unsafe-inline"), "{policy}");
+    assert!(
+        policy.contains("default-src 'none'")
+            && policy.contains("style-src 'self';")
+            && !policy.contains("unsafe-inline"),
+        "{policy}"
+    );
     let html = text(page).await;
     assert!(!html.contains("style=\""), "style attributes are blocked");
     assert!(html.trim_end().ends_with("</html>"));

@@ -19,7 +19,9 @@ pub(crate) fn is_current(root: &Path, flavour: Flavour, sources: &str) -> bool {
     let made = manifest["flavour"].as_str();
     let enough = made == Some(flavour.as_str()) || made == Some(Flavour::Full.as_str());
     let present = |file: &Value| file["path"].as_str().is_some_and(|path| folder(root).join(&path[1..]).exists());
-    manifest["sources"] == sources && enough && manifest["files"].as_array().is_some_and(|files| files.iter().all(present))
+    manifest["sources"] == sources
+        && enough
+        && manifest["files"].as_array().is_some_and(|files| files.iter().all(present))
 }
 
 /// What was built last, if anything.
@@ -84,7 +86,9 @@ impl Site {
         let file = self.folder.join(&path[1..]);
         fs::write(&file, body)?;
         let mut encodings = Vec::new();
-        for (name, extension, packed) in [("br", "br", brotli(body, self.flavour)?), ("gzip", "gz", gzip(body, self.flavour)?)] {
+        for (name, extension, packed) in
+            [("br", "br", brotli(body, self.flavour)?), ("gzip", "gz", gzip(body, self.flavour)?)]
+        {
             if packed.len() < body.len() {
                 fs::write(format!("{}.{extension}", file.display()), packed)?;
                 encodings.push(name);

@@ -43,7 +43,10 @@ pub(crate) fn find(root: &Path) -> Result<Toolchain> {
     if has_std(&debian.rustc) {
         return Ok(debian);
     }
-    Err(format!("no compiler here can build for {TARGET}; `rustup target add {TARGET}` helps where rustup can download").into())
+    Err(format!(
+        "no compiler here can build for {TARGET}; `rustup target add {TARGET}` helps where rustup can download"
+    )
+    .into())
 }
 
 fn sysroot_lib(rustc: &OsString) -> Option<PathBuf> {

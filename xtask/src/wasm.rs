@@ -22,8 +22,13 @@ const BINARYEN: &str = "binaryen@132.0.0";
 
 // Named one by one: with all features, binaryen 132 writes compact imports that browsers refuse to load.
 const OPTIMISE: &[&str] = &[
-    "-Oz", "--enable-bulk-memory", "--enable-nontrapping-float-to-int", "--enable-reference-types", "--enable-sign-ext",
-    "--enable-mutable-globals", "--enable-multivalue",
+    "-Oz",
+    "--enable-bulk-memory",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-sign-ext",
+    "--enable-mutable-globals",
+    "--enable-multivalue",
 ];
 
 /// What was made last in `target-browser/bindgen`, and of what.
@@ -104,7 +109,9 @@ fn wasm_opt(root: &Path) -> Option<PathBuf> {
         let folder = root.join("target-browser/npm");
         fs::create_dir_all(&folder).ok()?;
         let mut npm = Command::new("npm");
-        npm.args(["install", "--no-save", "--no-audit", "--no-fund", "--silent", "--prefix"]).arg(&folder).arg(BINARYEN);
+        npm.args(["install", "--no-save", "--no-audit", "--no-fund", "--silent", "--prefix"])
+            .arg(&folder)
+            .arg(BINARYEN);
         npm.status().ok().filter(|status| status.success() && fetched.exists()).map(|_| fetched)
     })
 }

@@ -172,7 +172,7 @@ pub async fn draft_limits(
     match act.as_str() {
         "add" => draft.add(&picks, &view.models),
         "all" => {
-            picks = view.models.iter().filter(|it| it.matches(&search, &provider)).map(|it| it.model.clone()).collect()
+            picks = view.models.iter().filter(|it| it.matches(&search, &provider)).map(|it| it.model.clone()).collect();
         }
         act => {
             if let Some(model) = act.strip_prefix("remove:") {

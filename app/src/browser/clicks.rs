@@ -4,11 +4,13 @@ use wasm_bindgen::JsCast;
 use web_sys::{Element, Event, HtmlDialogElement};
 
 /// Closes dialogs, folds rows, copies texts, dismisses messages.
-pub(super) fn click(event: Event) {
-    let Some(target) = super::target(&event) else { return };
+pub(super) fn click(event: &Event) {
+    let Some(target) = super::target(event) else { return };
     let near = |selector: &str| target.closest(selector).ok().flatten();
     if let Some(link) = near("[data-close]") {
-        if let Some(dialog) = link.closest("dialog").ok().flatten().and_then(|it| it.dyn_into::<HtmlDialogElement>().ok()) {
+        if let Some(dialog) =
+            link.closest("dialog").ok().flatten().and_then(|it| it.dyn_into::<HtmlDialogElement>().ok())
+        {
             event.prevent_default();
             dialog.close();
         }

@@ -15,8 +15,8 @@ pub(super) fn make_modal(document: &Document) {
 }
 
 /// A closed dialog is no part of the address any more.
-pub(super) fn closed(event: Event) {
-    let Some(back) = super::target(&event).and_then(|it| it.get_attribute("data-back")) else { return };
+pub(super) fn closed(event: &Event) {
+    let Some(back) = super::target(event).and_then(|it| it.get_attribute("data-back")) else { return };
     if let Some(history) = super::window().and_then(|it| it.history().ok()) {
         let _ = history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&back));
     }

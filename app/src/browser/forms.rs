@@ -8,11 +8,14 @@ use crate::{
 use leptos::task::spawn_local;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Element, Event, FocusEvent, FormData, HtmlElement, HtmlFormElement, HtmlInputElement, HtmlSelectElement, SubmitEvent, UrlSearchParams};
+use web_sys::{
+    Element, Event, FocusEvent, FormData, HtmlElement, HtmlFormElement, HtmlInputElement, HtmlSelectElement,
+    SubmitEvent, UrlSearchParams,
+};
 
 /// Sends a `<form data-act>` without leaving the page; switches the theme at once.
-pub(super) fn submit(event: Event) {
-    let Some(form) = target(&event).and_then(|it| it.dyn_into::<HtmlFormElement>().ok()) else { return };
+pub(super) fn submit(event: &Event) {
+    let Some(form) = target(event).and_then(|it| it.dyn_into::<HtmlFormElement>().ok()) else { return };
     if form.has_attribute("data-theme-switch") {
         event.prevent_default();
         switch_theme(&form);
@@ -114,7 +117,9 @@ fn summarise(form: &Element, errors: &[FieldError]) {
     list.set_text_content(None);
     for error in errors {
         let Ok(item) = document.create_element("li") else { continue };
-        let field = all(form, "input, select").into_iter().find(|it| it.get_attribute("name").is_some_and(|name| name == error.field && !name.is_empty()));
+        let field = all(form, "input, select")
+            .into_iter()
+            .find(|it| it.get_attribute("name").is_some_and(|name| name == error.field && !name.is_empty()));
         match (field, document.create_element("a")) {
             (Some(field), Ok(link)) => {
                 let _ = link.set_attribute("href", &format!("#{}", field.id()));
@@ -132,33 +137,37 @@ fn summarise(form: &Element, errors: &[FieldError]) {
 }
 
 /// A field that was left is looked at; its message goes as soon as it is right.
-pub(super) fn look_on_leaving(event: Event) {
+pub(super) fn look_on_leaving(event: &Event) {
     // A message that appears while a button is pressed moves the button from under the pointer, and the press is lost.
-    let to = event.dyn_ref::<FocusEvent>().and_then(FocusEvent::related_target).and_then(|it| it.dyn_into::<Element>().ok());
+    let to =
+        event.dyn_ref::<FocusEvent>().and_then(FocusEvent::related_target).and_then(|it| it.dyn_into::<Element>().ok());
     if to.is_some_and(|it| it.matches("button, a").unwrap_or(false)) {
         return;
     }
-    if let Some(field) = target(&event) {
+    if let Some(field) = target(event) {
         look(&field);
     }
 }
 
 /// While typing, only what is marked wrong is looked at again.
-pub(super) fn look_while_typing(event: Event) {
-    if let Some(field) = target(&event).filter(|it| it.has_attribute("aria-invalid")) {
+pub(super) fn look_while_typing(event: &Event) {
+    if let Some(field) = target(event).filter(|it| it.has_attribute("aria-invalid")) {
         look(&field);
     }
 }
 
 fn look(field: &Element) {
-    let (Some(check), Some(input)) = (field.get_attribute("data-check"), field.dyn_ref::<HtmlInputElement>()) else { return };
+    let (Some(check), Some(input)) = (field.get_attribute("data-check"), field.dyn_ref::<HtmlInputElement>()) else {
+        return;
+    };
     let message = crate::ui::check(&check, &input.value());
     say(field, message.as_deref());
 }
 
 /// A filter is applied when it is chosen.
-pub(super) fn send_filters(event: Event) {
-    if let Some(select) = target(&event).filter(|it| it.has_attribute("data-send")).and_then(|it| it.dyn_into::<HtmlSelectElement>().ok())
+pub(super) fn send_filters(event: &Event) {
+    if let Some(select) =
+        target(event).filter(|it| it.has_attribute("data-send")).and_then(|it| it.dyn_into::<HtmlSelectElement>().ok())
         && let Some(form) = select.form()
     {
         let _ = form.request_submit();
@@ -166,7 +175,9 @@ pub(super) fn send_filters(event: Event) {
 }
 
 fn switch_theme(form: &HtmlFormElement) {
-    let (Some(document), Some(input)) = (document(), form.query_selector("[name=theme]").ok().flatten()) else { return };
+    let (Some(document), Some(input)) = (document(), form.query_selector("[name=theme]").ok().flatten()) else {
+        return;
+    };
     let Some(chosen) = input.get_attribute("value") else { return };
     if let Some(root) = document.document_element() {
         let _ = root.set_attribute("data-theme", &chosen);

@@ -15,7 +15,8 @@ pub(super) fn let_go() {
 }
 
 /// Has the browser ask.
-pub(super) fn ask(event: Event) {
+#[allow(clippy::needless_pass_by_value, reason = "a listener gets its event by value")]
+pub(super) fn ask(event: &Event) {
     let unsaved = super::document().and_then(|it| it.query_selector("[data-unsaved]").ok().flatten());
     if unsaved.is_some() && !LEAVING.get() {
         event.prevent_default();

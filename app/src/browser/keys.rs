@@ -11,9 +11,10 @@ thread_local! {
 }
 
 /// `?` help, `/` search, `t` time range, `g` and a letter to go somewhere.
-pub(super) fn pressed(event: Event) {
+pub(super) fn pressed(event: &Event) {
     let Some(event) = event.dyn_ref::<KeyboardEvent>() else { return };
-    let typing = super::target(event).is_some_and(|it| it.matches("input, select, textarea, [contenteditable], dialog *").unwrap_or(false));
+    let typing = super::target(event)
+        .is_some_and(|it| it.matches("input, select, textarea, [contenteditable], dialog *").unwrap_or(false));
     if typing || event.ctrl_key() || event.meta_key() || event.alt_key() {
         return;
     }

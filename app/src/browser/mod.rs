@@ -39,8 +39,8 @@ fn window() -> Option<Window> {
 }
 
 /// Listeners live as long as the page.
-fn listen(target: &EventTarget, event: &str, capture: bool, handler: fn(Event)) {
-    let closure = Closure::<dyn FnMut(Event)>::new(handler);
+fn listen(target: &EventTarget, event: &str, capture: bool, handler: fn(&Event)) {
+    let closure = Closure::<dyn FnMut(Event)>::new(move |event: Event| handler(&event));
     let _ = target.add_event_listener_with_callback_and_bool(event, closure.as_ref().unchecked_ref(), capture);
     closure.forget();
 }

@@ -39,7 +39,11 @@ fn zone_name(minutes: i64) -> String {
 }
 
 /// What is added to UTC at that instant in the browser's zone.
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "instants and offsets are exact in a double")]
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "instants and offsets are exact in a double"
+)]
 fn offset_ms(ms: i64) -> i64 {
     let date = js_sys::Date::new(&wasm_bindgen::JsValue::from_f64(ms as f64));
     -(date.get_timezone_offset() as i64) * 60_000

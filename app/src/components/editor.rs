@@ -158,7 +158,7 @@ fn show(event: &MouseEvent, errors: Vec<FieldError>) {
 fn discard(editor: Editor, label: &'static str, class: &'static str) -> AnyView {
     let press = move |event: MouseEvent| {
         event.prevent_default();
-        editor.draft.set(editor.models.with_value(|it| Draft::stored(it)));
+        editor.draft.set(editor.models.with_value(|it| Draft::stored(it.as_slice())));
         show(&event, Vec::new());
     };
     view! { <a class=class href=editor.address.get_value() on:click=press>{label}</a> }.into_any()

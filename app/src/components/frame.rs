@@ -103,7 +103,8 @@ fn Navigation() -> impl IntoView {
 
 #[component]
 fn Shortcuts() -> impl IntoView {
-    let rows: Vec<_> = SHORTCUTS.iter().map(|(key, words)| view! { <dt><kbd>{*key}</kbd></dt><dd>{*words}</dd> }).collect();
+    let rows: Vec<_> =
+        SHORTCUTS.iter().map(|(key, words)| view! { <dt><kbd>{*key}</kbd></dt><dd>{*words}</dd> }).collect();
     view! {
         <Dialog id="shortcuts" title="Keyboard" open=false back="">
             <div class="body"><dl class="facts">{rows}</dl></div>

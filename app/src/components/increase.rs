@@ -1,6 +1,9 @@
 //! The model of an increase with its figures; they follow the choice.
 
-use crate::{api::rate_limit::LimitView, format::{NOTHING, whole}};
+use crate::{
+    api::rate_limit::LimitView,
+    format::{NOTHING, whole},
+};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 

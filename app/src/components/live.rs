@@ -56,7 +56,8 @@ pub fn LiveBar(
         });
     });
     Effect::new(move |_| {
-        let _ = set_interval_with_handle(move || seconds.update(|it| *it = it.map(|it| it + 1)), Duration::from_secs(1));
+        let _ =
+            set_interval_with_handle(move || seconds.update(|it| *it = it.map(|it| it + 1)), Duration::from_secs(1));
     });
     let state = move || match (paused.get(), seconds.get()) {
         (true, _) => "paused".to_owned(),

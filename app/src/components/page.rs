@@ -21,7 +21,9 @@ impl Viewer {
     /// Why this viewer may not do `action`; `None` when it is allowed.
     pub fn refused(&self, action: Action<'_>) -> Option<String> {
         (!self.standing.may(action)).then(|| match self.standing.role {
-            Role::WorkspaceAdmin => "a workspace admin manages the keys of the own workspace; ask an owner or admin".to_owned(),
+            Role::WorkspaceAdmin => {
+                "a workspace admin manages the keys of the own workspace; ask an owner or admin".to_owned()
+            }
             _ => "a viewer only reads; ask an owner or admin".to_owned(),
         })
     }

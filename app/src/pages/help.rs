@@ -101,6 +101,7 @@ fn Example(limit: LimitView) -> impl IntoView {
         (Some(tpm), Some(tps)) => format!(" and {} tokens in any 60 seconds, {} in any second", whole(tpm), whole(tps)),
         _ => String::new(),
     };
-    let requests = format!("{} requests in any 60 seconds, {} in any second,", whole(limit.rpm), whole(domain::ceil60(limit.rpm)));
+    let requests =
+        format!("{} requests in any 60 seconds, {} in any second,", whole(limit.rpm), whole(domain::ceil60(limit.rpm)));
     view! { <p class="notice"><strong>{limit.model}</strong>" may take "{requests}{tokens}"."</p> }
 }

@@ -1,9 +1,7 @@
 //! One file for each page. Pages arrange; they do not compute.
 
-#![allow(unreachable_pub, reason = "a component makes a public struct of its properties")]
-
-pub(crate) mod invitation;
 pub(crate) mod help;
+pub(crate) mod invitation;
 pub(crate) mod monitoring;
 pub(crate) mod not_found;
 pub(crate) mod rate_limit;

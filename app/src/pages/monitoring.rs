@@ -44,7 +44,8 @@ fn read_query(params: &ParamsMap) -> MonitoringQuery {
 
 #[component]
 fn Content(view: MonitoringView) -> impl IntoView {
-    let tiles: Vec<_> = view.tiles.into_iter().enumerate().map(|(i, it)| view! { <Tile view=it live=format!("tile/{i}")/> }).collect();
+    let tiles: Vec<_> =
+        view.tiles.into_iter().enumerate().map(|(i, it)| view! { <Tile view=it live=format!("tile/{i}")/> }).collect();
     let charts: Vec<_> = view.charts.into_iter().map(|it| view! { <Chart chart=it/> }).collect();
     let address = view.query.address(paths::MONITORING);
     let empty = view.groups.is_empty();

@@ -38,7 +38,8 @@ fn Content(view: RateLimitView) -> impl IntoView {
     let allowed = refused.is_none();
     let none_has_room = !view.models.iter().any(LimitView::has_room);
     let reason = refused.or_else(|| none_has_room.then(|| "no model has room below its upper limit".to_owned()));
-    let with_room: Vec<LimitView> = view.models.iter().filter(|it| it.has_room() || it.increase.is_some()).cloned().collect();
+    let with_room: Vec<LimitView> =
+        view.models.iter().filter(|it| it.has_room() || it.increase.is_some()).cloned().collect();
     let rows: Vec<_> = view.models.into_iter().map(|it| view! { <LimitRow limit=it allowed=allowed/> }).collect();
     let history: Vec<_> = view.history.into_iter().map(|it| view! { <HistoryRow increase=it/> }).collect();
     view! {
@@ -197,10 +198,14 @@ fn HistoryRow(increase: IncreaseView) -> impl IntoView {
 fn IncreaseDialog(models: Vec<LimitView>, valid_days: u32, until_ms: i64) -> impl IntoView {
     let asked = use_query_map().with_untracked(|query| query.get("increase"));
     let failed = flash_for(INCREASE).filter(|it| !matches!(it.outcome, Outcome::Done { .. }));
-    let typed = failed.as_ref().and_then(|it| it.typed.iter().find(|(name, _)| name == "model").map(|(_, value)| value.clone()));
+    let typed = failed
+        .as_ref()
+        .and_then(|it| it.typed.iter().find(|(name, _)| name == "model").map(|(_, value)| value.clone()));
     let chosen = typed.or_else(|| asked.clone()).filter(|code| models.iter().any(|it| it.model == *code));
     let chosen = chosen.or_else(|| models.first().map(|it| it.model.clone())).unwrap_or_default();
-    let hint = format!("Tokens per 60 seconds. The default returns after {valid_days} days, or earlier when nothing uses more than it.");
+    let hint = format!(
+        "Tokens per 60 seconds. The default returns after {valid_days} days, or earlier when nothing uses more than it."
+    );
     view! {
         <Dialog id=DIALOG title="Increase Rate Limit Temporarily" open=asked.is_some() || failed.is_some() back=paths::RATE_LIMIT>
             <ActForm name=INCREASE action="/api/increases/create" class="stack">

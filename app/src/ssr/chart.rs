@@ -60,14 +60,20 @@ pub(crate) fn line(title: &str, points: &Points, limit: Option<u64>, axis: Axis)
         let path = path(&run, top, axis);
         let (first, last) = (axis.x(run[0].0), axis.x(run[run.len() - 1].0));
         let ground = y(0.0, top);
-        let _ = write!(svg, r#"<path class="area" d="{path}L{last:.1} {ground:.1}L{first:.1} {ground:.1}Z"/><path class="line" d="{path}"/>"#);
+        let _ = write!(
+            svg,
+            r#"<path class="area" d="{path}L{last:.1} {ground:.1}L{first:.1} {ground:.1}Z"/><path class="line" d="{path}"/>"#
+        );
     }
     if let (Some(value), Some(limit)) = (shown_limit, limit) {
         let at = y(value, top);
         let _ = write!(
             svg,
             r#"<line class="limit" x1="{LEFT}" x2="{}" y1="{at:.1}" y2="{at:.1}"/><text x="{}" y="{:.1}" text-anchor="end">limit {}</text>"#,
-            WIDTH - RIGHT, WIDTH - RIGHT, at - 5.0, compact(limit)
+            WIDTH - RIGHT,
+            WIDTH - RIGHT,
+            at - 5.0,
+            compact(limit)
         );
     }
     svg.push_str("</svg>");
@@ -120,7 +126,8 @@ pub(crate) fn stacked(title: &str, columns: &[(i64, Vec<u64>)], classes: &[&str]
             let _ = write!(
                 svg,
                 r#"<rect class="{class}" x="{:.1}" y="{upper:.1}" width="{width:.1}" height="{:.1}"/>"#,
-                axis.x(*ms), lower - upper
+                axis.x(*ms),
+                lower - upper
             );
             below += part;
         }
@@ -141,13 +148,22 @@ fn frame(title: &str, top: f64, axis: Axis) -> String {
         let _ = write!(
             svg,
             r#"<line class="axis" x1="{LEFT}" x2="{}" y1="{at:.1}" y2="{at:.1}"/><text x="{}" y="{:.1}" text-anchor="end">{}</text>"#,
-            WIDTH - RIGHT, LEFT - 6.0, at + 4.0, encode_text(&scale(value))
+            WIDTH - RIGHT,
+            LEFT - 6.0,
+            at + 4.0,
+            encode_text(&scale(value))
         );
     }
     for (step, anchor) in [(0, "start"), (1, "middle"), (2, "end")] {
         let ms = axis.from_ms + (axis.to_ms - axis.from_ms) / 2 * step;
         let label = (axis.label)(ms);
-        let _ = write!(svg, r#"<text x="{:.1}" y="{}" text-anchor="{anchor}">{}</text>"#, axis.x(ms), HEIGHT - 6.0, encode_text(&label));
+        let _ = write!(
+            svg,
+            r#"<text x="{:.1}" y="{}" text-anchor="{anchor}">{}</text>"#,
+            axis.x(ms),
+            HEIGHT - 6.0,
+            encode_text(&label)
+        );
     }
     svg
 }
@@ -183,7 +199,10 @@ mod tests {
 
     #[test]
     fn a_scale_ends_at_a_round_number() {
-        assert_eq!([0.0, 1.0, 3.0, 21.0, 100.0, 600.0, 912_600.0].map(nice_top), [1.0, 1.0, 5.0, 25.0, 100.0, 1_000.0, 1_000_000.0]);
+        assert_eq!(
+            [0.0, 1.0, 3.0, 21.0, 100.0, 600.0, 912_600.0].map(nice_top),
+            [1.0, 1.0, 5.0, 25.0, 100.0, 1_000.0, 1_000_000.0]
+        );
     }
 
     #[test]

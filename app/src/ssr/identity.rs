@@ -32,7 +32,8 @@ pub fn caller() -> Result<Caller, ApiError> {
 pub(crate) async fn find(state: &ConsoleState, session: &Session, request_id: Option<String>) -> Option<Caller> {
     let member = session.get::<String>(MEMBER_KEY).await.ok().flatten()?;
     let found = control::sign_in::actor(&state.control, &member, request_id).await;
-    let actor = found.inspect_err(|error| tracing::error!(%error, "a session's member could not be read")).ok().flatten()?;
+    let actor =
+        found.inspect_err(|error| tracing::error!(%error, "a session's member could not be read")).ok().flatten()?;
     let account = control::accounts::settings(&state.control, &actor).await.ok()?.name;
     let workspace = match &actor.standing.workspace {
         Some(id) => workspace_name(state, &actor, id.as_str()).await,
@@ -57,13 +58,16 @@ pub(crate) async fn is_set_up(state: &ConsoleState) -> bool {
 /// # Errors
 /// When the session cannot be written.
 pub async fn sign_in(email: &str, password: String) -> Result<Result<(), String>, ApiError> {
-    let origin = parts().extensions.get::<ConnectInfo<SocketAddr>>().map_or_else(String::new, |it| it.0.ip().to_string());
+    let origin =
+        parts().extensions.get::<ConnectInfo<SocketAddr>>().map_or_else(String::new, |it| it.0.ip().to_string());
     match control::sign_in::sign_in(&state().control, email, Secret::new(password), &origin).await {
         Ok(member) => {
             begin(&member.id).await?;
             Ok(Ok(()))
         }
-        Err(error @ (ControlError::WrongCredentials | ControlError::TooManyAttempts { .. })) => Ok(Err(error.to_string())),
+        Err(error @ (ControlError::WrongCredentials | ControlError::TooManyAttempts { .. })) => {
+            Ok(Err(error.to_string()))
+        }
         Err(error) => Err(failure(error)),
     }
 }

@@ -160,12 +160,19 @@ impl Connection {
 }
 
 /// The stream of one reader.
-pub(crate) async fn stream(State(state): State<ConsoleState>, Query(listener): Query<Listener>, request: Request) -> Response {
-    let Some(caller) = request.extensions().get::<Caller>().cloned() else { return StatusCode::UNAUTHORIZED.into_response() };
+pub(crate) async fn stream(
+    State(state): State<ConsoleState>,
+    Query(listener): Query<Listener>,
+    request: Request,
+) -> Response {
+    let Some(caller) = request.extensions().get::<Caller>().cloned() else {
+        return StatusCode::UNAUTHORIZED.into_response();
+    };
     let session = request.extensions().get::<Session>().cloned();
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let connection = Connection { state, caller, session, address: listener.page, ticks, count: 0, page: None, last: None };
+    let connection =
+        Connection { state, caller, session, address: listener.page, ticks, count: 0, page: None, last: None };
     let events = futures_util::stream::unfold(connection, Connection::next);
     // What is behind a proxy must not be held back there.
     ([("x-accel-buffering", "no"), ("cache-control", "no-store")], Sse::new(events)).into_response()

@@ -2,8 +2,8 @@
 //! The process mounts [`router`]; sessions and the layers against forged requests lie around it.
 
 mod answer;
-pub(crate) mod audit;
 pub mod assets;
+pub(crate) mod audit;
 mod chart;
 mod document;
 mod identity;

@@ -43,7 +43,11 @@ struct AccountLimits {
 }
 
 /// Everything on the page.
-pub(crate) async fn view(state: &ConsoleState, caller: &Caller, query: MonitoringQuery) -> Result<MonitoringView, ApiError> {
+pub(crate) async fn view(
+    state: &ConsoleState,
+    caller: &Caller,
+    query: MonitoringQuery,
+) -> Result<MonitoringView, ApiError> {
     let (control, actor) = (&state.control, &caller.actor);
     let now_ms = control.now_ms();
     let asked = asked(&query, now_ms);
@@ -107,7 +111,9 @@ fn asked(query: &MonitoringQuery, now_ms: i64) -> Asked {
     };
     if query.from.is_empty() && query.to.is_empty() {
         let unknown = !query.range.is_empty() && Preset::parse(&query.range).is_none();
-        return of_preset(unknown.then(|| format!("There is no range of that name; these are the last {}.", preset.label())));
+        return of_preset(
+            unknown.then(|| format!("There is no range of that name; these are the last {}.", preset.label())),
+        );
     }
     let end_of_now = TimeRange::ending_now(1, now_ms).to_ms;
     let offset_ms = query.offset.parse::<i64>().unwrap_or(0).clamp(-1_440, 1_440) * MINUTE_MS;
@@ -168,7 +174,10 @@ async fn own_limits(
         let Ok(editor) = control::workspaces::editor(&state.control, &caller.actor, id).await else { continue };
         for model in editor.models {
             let lower = |own: Option<i64>, account: Option<i64>| own.into_iter().chain(account).min().map(unsigned);
-            let limit = AccountLimits { rpm: lower(model.rpm, Some(model.account_rpm)), tpm: lower(model.tpm, model.account_tpm) };
+            let limit = AccountLimits {
+                rpm: lower(model.rpm, Some(model.account_rpm)),
+                tpm: lower(model.tpm, model.account_tpm),
+            };
             found.insert((model.code, id.to_owned()), limit);
         }
     }
@@ -220,8 +229,12 @@ fn averages_of(summary: &control::figures::Summary) -> Averages {
 fn stopped(calls: i64) -> String {
     match unsigned(calls) {
         0 => String::new(),
-        1 => "One call was stopped before it reached the limiter (400, 401, 403, 404 or 413) and is in no row.".to_owned(),
-        n => format!("{} calls were stopped before they reached the limiter (400, 401, 403, 404 or 413) and are in no row.", whole(n)),
+        1 => "One call was stopped before it reached the limiter (400, 401, 403, 404 or 413) and is in no row."
+            .to_owned(),
+        n => format!(
+            "{} calls were stopped before they reached the limiter (400, 401, 403, 404 or 413) and are in no row.",
+            whole(n)
+        ),
     }
 }
 
@@ -298,7 +311,10 @@ mod tests {
     const NOW: i64 = 1_795_347_720_000;
 
     fn ask(range: &str, from: &str, to: &str) -> Asked {
-        asked(&MonitoringQuery { range: range.into(), from: from.into(), to: to.into(), ..MonitoringQuery::default() }, NOW)
+        asked(
+            &MonitoringQuery { range: range.into(), from: from.into(), to: to.into(), ..MonitoringQuery::default() },
+            NOW,
+        )
     }
 
     #[test]
@@ -307,7 +323,9 @@ mod tests {
         assert!(ask("", "", "").note.is_none() && ask("soon", "", "").note.is_some());
         let hour = ask("", &iso(NOW - 7_200_000), &iso(NOW - 3_600_000));
         assert_eq!((hour.range.minutes(), hour.live, hour.note), (60, false, None));
-        for (from, to) in [("2027-01-01T00:00", "2027-02-01T00:00"), ("2026-02-01T00:00", "2026-01-01T00:00"), ("x", "y")] {
+        for (from, to) in
+            [("2027-01-01T00:00", "2027-02-01T00:00"), ("2026-02-01T00:00", "2026-01-01T00:00"), ("x", "y")]
+        {
             let asked = ask("", from, to);
             assert_eq!(asked.range.minutes(), 180, "{from}");
             assert!(asked.note.is_some() && asked.live, "{from}");

@@ -74,7 +74,13 @@ fn running(it: &ActiveIncrease, now_ms: i64) -> RunningView {
             whole(unsigned(it.peak_used))
         )
     });
-    RunningView { id: it.id.clone(), until_ms: it.valid_until, left: left(it.valid_until - now_ms), keep: it.notice, notice }
+    RunningView {
+        id: it.id.clone(),
+        until_ms: it.valid_until,
+        left: left(it.valid_until - now_ms),
+        keep: it.notice,
+        notice,
+    }
 }
 
 #[allow(clippy::cast_precision_loss, reason = "it only orders rows")]
@@ -85,7 +91,11 @@ fn share(limit: &LimitView) -> f64 {
 }
 
 /// Use of each model at this moment: of the account, or of one workspace that the caller sees.
-pub(super) fn use_now(state: &ConsoleState, caller: &Caller, workspace: Option<&WorkspaceId>) -> HashMap<String, LiveFigures> {
+pub(super) fn use_now(
+    state: &ConsoleState,
+    caller: &Caller,
+    workspace: Option<&WorkspaceId>,
+) -> HashMap<String, LiveFigures> {
     let standing = &caller.viewer.standing;
     let of_workspace = |all: &[(WorkspaceId, LiveFigures)], id: &WorkspaceId| {
         all.iter().find(|(it, _)| it == id && standing.sees(it)).map(|(_, figures)| *figures)
@@ -122,7 +132,12 @@ pub(super) fn show(view: &RateLimitView, shown: &mut Shown) {
 }
 
 /// Raises a model's TPM.
-pub(crate) async fn increase(state: &ConsoleState, caller: &Caller, model: &str, tpm: &str) -> Result<Outcome, ApiError> {
+pub(crate) async fn increase(
+    state: &ConsoleState,
+    caller: &Caller,
+    model: &str,
+    tpm: &str,
+) -> Result<Outcome, ApiError> {
     let form = IncreaseForm { model: model.to_owned(), tpm: tpm.to_owned() };
     Ok(match outcome(increases::request(&state.control, &caller.actor, &form).await)? {
         Ok(row) => {

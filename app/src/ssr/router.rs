@@ -133,7 +133,11 @@ const FOR_NOBODY: [&str; 3] = ["/api/sign-in", "/api/set-up", "/api/invitations/
 
 /// Runs a server function. A form that a browser sent by itself is answered by a redirect in every case.
 async fn server_function(State(state): State<ConsoleState>, mut request: Request) -> Response {
-    let wants_html = request.headers().get(header::ACCEPT).and_then(|it| it.to_str().ok()).is_some_and(|it| it.contains("text/html"));
+    let wants_html = request
+        .headers()
+        .get(header::ACCEPT)
+        .and_then(|it| it.to_str().ok())
+        .is_some_and(|it| it.contains("text/html"));
     let native = wants_html && request.method() == Method::POST;
     let from = request.headers().get(header::REFERER).and_then(|it| it.to_str().ok()).map(local_part);
     let from = from.as_deref().and_then(paths::local).unwrap_or(paths::MONITORING).to_owned();
@@ -155,7 +159,9 @@ async fn server_function(State(state): State<ConsoleState>, mut request: Request
         return response;
     }
     let error = match response.status() {
-        StatusCode::UNAUTHORIZED => return Redirect::to(&paths::with_query(paths::SIGN_IN, &[("next", &from)])).into_response(),
+        StatusCode::UNAUTHORIZED => {
+            return Redirect::to(&paths::with_query(paths::SIGN_IN, &[("next", &from)])).into_response();
+        }
         StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => error_in(response).await,
         status if status.is_success() => return Redirect::to(&from).into_response(),
         _ => error_in(response).await,
@@ -212,8 +218,12 @@ fn theme_of(headers: &HeaderMap) -> &'static str {
 }
 
 fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let pairs = headers.get_all(header::COOKIE).into_iter().filter_map(|it| it.to_str().ok()).flat_map(|it| it.split(';'));
-    pairs.filter_map(|pair| pair.trim().split_once('=')).find(|(it, value)| *it == name && !value.is_empty()).map(|(_, value)| value)
+    let pairs =
+        headers.get_all(header::COOKIE).into_iter().filter_map(|it| it.to_str().ok()).flat_map(|it| it.split(';'));
+    pairs
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(it, value)| *it == name && !value.is_empty())
+        .map(|(_, value)| value)
 }
 
 #[cfg(test)]

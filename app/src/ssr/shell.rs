@@ -8,7 +8,8 @@ use leptos_axum::ResponseOptions;
 use leptos_meta::MetaTags;
 
 /// The policy of whatever is not a page.
-pub(crate) const NOTHING_LOADS: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+pub(crate) const NOTHING_LOADS: &str =
+    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Loads the code and hands each island its place, parents before children, as the framework's own script does.
 const START: &str = "document.documentElement.classList.add('script');((s,w)=>import(s).then(m=>m.default({module_or_path:w}).then(()=>{\

@@ -22,7 +22,9 @@ pub fn Failure(
     error: ApiError,
 ) -> impl IntoView {
     let action = match error {
-        ApiError::SignedOut => view! { <a class="button" href=crate::paths::SIGN_IN rel="external">"Sign in"</a> }.into_any(),
+        ApiError::SignedOut => {
+            view! { <a class="button" href=crate::paths::SIGN_IN rel="external">"Sign in"</a> }.into_any()
+        }
         ApiError::NotFound => view! { <a href=crate::paths::MONITORING>"Go to Monitoring"</a> }.into_any(),
         ApiError::Forbidden(_) => view! { <span>"Ask an owner or admin of this account."</span> }.into_any(),
         _ => view! { <a href="" rel="external">"Try again"</a> }.into_any(),

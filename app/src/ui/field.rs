@@ -100,7 +100,10 @@ mod tests {
         assert_eq!(check("limit", "1,000"), None);
         assert_eq!(check("account-limit", "0"), Some("an account's limit must be at least 1".into()));
         assert_eq!(check("account-limit-or-empty", ""), None);
-        assert_eq!(check("requests:600", "900"), Some("900 is above the account limit of 600 requests per minute".into()));
+        assert_eq!(
+            check("requests:600", "900"),
+            Some("900 is above the account limit of 600 requests per minute".into())
+        );
         assert_eq!(check("tokens:600", "x"), Some("x is not a whole number".into()));
         assert_eq!(check("tokens:600", ""), None);
         assert_eq!(check("workspace-name", " "), Some("a name is needed".into()));

@@ -1,6 +1,9 @@
 //! Forms that post to a server function: by the browser alone, or by script without leaving the page.
 
-use crate::{components::page::flash_for, outcome::{FieldError, Outcome}};
+use crate::{
+    components::page::flash_for,
+    outcome::{FieldError, Outcome},
+};
 use leptos::prelude::*;
 
 /// What a field knows of the form around it; found in context.

@@ -27,7 +27,7 @@ pub fn Meter(
 }
 
 /// The classes of a bar that is filled so far.
-pub(crate) fn class(width: u64) -> &'static str {
+pub fn class(width: u64) -> &'static str {
     match width {
         95.. => "meter full",
         80..=94 => "meter near",
@@ -36,7 +36,7 @@ pub(crate) fn class(width: u64) -> &'static str {
 }
 
 /// The filled part of [`WIDTH`]; anything above 0 is visible, and only a full bar looks full.
-pub(crate) fn filled(used: u64, limit: Option<u64>) -> u64 {
+pub fn filled(used: u64, limit: Option<u64>) -> u64 {
     match limit {
         None => 0,
         Some(0) => WIDTH,

@@ -15,15 +15,24 @@ pub(super) fn RangePicker(query: MonitoringQuery) -> impl IntoView {
     let links: Vec<_> = Preset::ALL
         .iter()
         .map(|preset| {
-            let to = MonitoringQuery { range: preset.as_str().to_owned(), from: String::new(), to: String::new(), offset: String::new(), ..query.clone() };
+            let to = MonitoringQuery {
+                range: preset.as_str().to_owned(),
+                from: String::new(),
+                to: String::new(),
+                offset: String::new(),
+                ..query.clone()
+            };
             let current = (chosen == Some(*preset)).then_some("true");
             view! { <a href=to.address(paths::MONITORING) aria-current=current>{preset.label()}</a> }
         })
         .collect();
     let custom = (!query.from.is_empty()).then_some("true");
     let kept = [("workspace", query.workspace), ("model", query.model), ("sort", query.sort)];
-    let hidden: Vec<_> =
-        kept.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| view! { <input type="hidden" name=name value=value/> }).collect();
+    let hidden: Vec<_> = kept
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| view! { <input type="hidden" name=name value=value/> })
+        .collect();
     let (from, to) = (field_value(&query.from), field_value(&query.to));
     view! {
         <nav class="segments" aria-label="Time range">
@@ -47,8 +56,20 @@ fn field_value(text: &str) -> String {
 
 /// The filters, the resolved range with one step back and forward, and what stands beside them.
 #[component]
-pub(super) fn Filters(query: MonitoringQuery, range: RangeView, workspaces: Vec<Choice>, models: Vec<Choice>, children: Children) -> impl IntoView {
-    let kept = [("range", &query.range), ("from", &query.from), ("to", &query.to), ("offset", &query.offset), ("sort", &query.sort)];
+pub(super) fn Filters(
+    query: MonitoringQuery,
+    range: RangeView,
+    workspaces: Vec<Choice>,
+    models: Vec<Choice>,
+    children: Children,
+) -> impl IntoView {
+    let kept = [
+        ("range", &query.range),
+        ("from", &query.from),
+        ("to", &query.to),
+        ("offset", &query.offset),
+        ("sort", &query.sort),
+    ];
     let hidden: Vec<_> = kept
         .into_iter()
         .filter(|(_, value)| !value.is_empty())
@@ -77,7 +98,13 @@ pub(super) fn Filters(query: MonitoringQuery, range: RangeView, workspaces: Vec<
 }
 
 #[component]
-fn Filter(name: &'static str, label: &'static str, all: &'static str, choices: Vec<Choice>, chosen: String) -> impl IntoView {
+fn Filter(
+    name: &'static str,
+    label: &'static str,
+    all: &'static str,
+    choices: Vec<Choice>,
+    chosen: String,
+) -> impl IntoView {
     let id = format!("filter-{name}");
     let label_for = id.clone();
     let options: Vec<_> = choices

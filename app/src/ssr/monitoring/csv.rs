@@ -11,14 +11,27 @@ use control::{ControlError, monitoring};
 
 /// The labels of the page's columns.
 const LABELS: [&str; 9] = [
-    "Model", "Workspace", "Avg TPM", "Avg RPM", "Total Calls", "Failed Calls", "Failure Rate", "Avg Time to First Token (ms)", "Avg Latency (ms)",
+    "Model",
+    "Workspace",
+    "Avg TPM",
+    "Avg RPM",
+    "Total Calls",
+    "Failed Calls",
+    "Failure Rate",
+    "Avg Time to First Token (ms)",
+    "Avg Latency (ms)",
 ];
 
 /// Exactly the rows that the page of the same address shows.
-pub(crate) async fn csv(State(state): State<ConsoleState>, Query(query): Query<MonitoringQuery>, request: Request) -> Response {
+pub(crate) async fn csv(
+    State(state): State<ConsoleState>,
+    Query(query): Query<MonitoringQuery>,
+    request: Request,
+) -> Response {
     let Some(caller) = request.extensions().get::<Caller>() else { return StatusCode::UNAUTHORIZED.into_response() };
     let asked = asked(&query, state.control.now_ms());
-    let wanted = monitoring::Query { range: asked.range, workspace: query.workspace.clone(), model: query.model.clone() };
+    let wanted =
+        monitoring::Query { range: asked.range, workspace: query.workspace.clone(), model: query.model.clone() };
     match monitoring::show(&state.control, &caller.actor, &wanted).await {
         Ok(shown) => {
             let headers = [

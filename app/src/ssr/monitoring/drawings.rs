@@ -65,16 +65,25 @@ impl Drawing<'_> {
     /// Percentiles of the latencies of calls answered to the end, in seconds.
     fn latency(&self, charts: &Charts) -> ChartView {
         let shares = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)];
-        let found: BTreeMap<i64, [Option<f64>; 3]> =
-            charts.histograms.iter().map(|it| (it.at_ms, shares.map(|(_, share)| it.latency.quantile_ms(share).map(|ms| ms / 1_000.0)))).collect();
+        let found: BTreeMap<i64, [Option<f64>; 3]> = charts
+            .histograms
+            .iter()
+            .map(|it| (it.at_ms, shares.map(|(_, share)| it.latency.quantile_ms(share).map(|ms| ms / 1_000.0))))
+            .collect();
         let steps: Vec<i64> = self.steps().collect();
         let series: Vec<Vec<(i64, Option<f64>)>> = (0..shares.len())
-            .map(|i| steps.iter().map(|at| ((*at).max(self.range.from_ms), found.get(at).and_then(|it| it[i]))).collect())
+            .map(|i| {
+                steps.iter().map(|at| ((*at).max(self.range.from_ms), found.get(at).and_then(|it| it[i]))).collect()
+            })
             .collect();
         let classes = ["line p50", "line p95", "line p99"];
-        let lines: Vec<_> = classes.into_iter().zip(&series).map(|(class, points)| (class, points.as_slice())).collect();
+        let lines: Vec<_> =
+            classes.into_iter().zip(&series).map(|(class, points)| (class, points.as_slice())).collect();
         let in_seconds = |value: Option<f64>| value.map_or_else(|| NOTHING.to_owned(), |it| format!("{it:.2}"));
-        let rows = found.iter().rev().map(|(at, values)| std::iter::once(minute_text(*at)).chain(values.map(in_seconds)).collect());
+        let rows = found
+            .iter()
+            .rev()
+            .map(|(at, values)| std::iter::once(minute_text(*at)).chain(values.map(in_seconds)).collect());
         ChartView {
             rows: rows.take(TABLE_ROWS).collect(),
             svg: chart::lines(&format!("Latency of {} in seconds", self.model), &lines, self.axis),
@@ -155,4 +164,3 @@ fn refusals(charts: &Charts, query: &Query, axis: Axis) -> ChartView {
         rows,
     }
 }
-

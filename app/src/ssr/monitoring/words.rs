@@ -37,9 +37,14 @@ impl Averages {
     }
 
     fn row(&self) -> RowView {
-        let optional = |value: Option<f64>| value.map_or_else(nothing, |ms| figure(millis(ms), format!("{} ms", decimal(ms))));
+        let optional =
+            |value: Option<f64>| value.map_or_else(nothing, |ms| figure(millis(ms), format!("{} ms", decimal(ms))));
         RowView {
-            avg_tpm: if self.tpm_limit.is_none() && self.tpm == 0.0 { nothing() } else { figure(compact(round(self.tpm)), decimal(self.tpm)) },
+            avg_tpm: if self.tpm_limit.is_none() && self.tpm == 0.0 {
+                nothing()
+            } else {
+                figure(compact(round(self.tpm)), decimal(self.tpm))
+            },
             avg_rpm: figure(mean(self.rpm), decimal(self.rpm)),
             calls: figure(compact(self.calls), whole(self.calls)),
             failed: figure(compact(self.failed), whole(self.failed)),
@@ -83,7 +88,9 @@ pub(super) fn tiles(now: &Averages, before: &Averages, length: &str) -> Vec<Tile
     let time = |label: &str, now: Option<f64>, before: Option<f64>| {
         let change = match (now, before) {
             (Some(now), Some(before)) if round((now - before).abs()) == 0 => "same as before".to_owned(),
-            (Some(now), Some(before)) => format!("{}{} {against}", if now < before { "−" } else { "+" }, millis((now - before).abs())),
+            (Some(now), Some(before)) => {
+                format!("{}{} {against}", if now < before { "−" } else { "+" }, millis((now - before).abs()))
+            }
             (Some(_), None) => format!("none {against}"),
             (None, _) => "none in this range".to_owned(),
         };
@@ -95,7 +102,13 @@ pub(super) fn tiles(now: &Averages, before: &Averages, length: &str) -> Vec<Tile
         None => difference(now.failed, before.failed, &against),
     };
     vec![
-        tile("Total Models", compact(now.models), whole(now.models), difference(now.models, before.models, &against), false),
+        tile(
+            "Total Models",
+            compact(now.models),
+            whole(now.models),
+            difference(now.models, before.models, &against),
+            false,
+        ),
         tile("Total Calls", compact(now.calls), whole(now.calls), relative(now.calls, before.calls, &against), false),
         tile("Failures", compact(now.failed), whole(now.failed), failures, now.failed > before.failed),
         time("Avg Time to First Token", now.ttft_ms, before.ttft_ms),
@@ -133,7 +146,7 @@ pub(super) fn groups(mut groups: Vec<Group>, sort: &str) -> Vec<GroupView> {
     let (column, descending) = sort.strip_prefix('-').map_or((sort, false), |column| (column, true));
     match column {
         "model" => groups.sort_by(|a, b| a.model.cmp(&b.model)),
-        "workspace" => groups.sort_by(|a, b| first_workspace(a).cmp(&first_workspace(b))),
+        "workspace" => groups.sort_by(|a, b| first_workspace(a).cmp(first_workspace(b))),
         _ => groups.sort_by(|a, b| key(column, &a.total).total_cmp(&key(column, &b.total))),
     }
     for group in &mut groups {
@@ -162,7 +175,15 @@ fn first_workspace(group: &Group) -> &str {
 fn known(column: &str) -> bool {
     matches!(
         column,
-        "model" | "workspace" | "avg_tpm" | "avg_rpm" | "total_calls" | "failed_calls" | "failure_rate" | "avg_ttft" | "avg_latency"
+        "model"
+            | "workspace"
+            | "avg_tpm"
+            | "avg_rpm"
+            | "total_calls"
+            | "failed_calls"
+            | "failure_rate"
+            | "avg_ttft"
+            | "avg_latency"
     )
 }
 
@@ -207,17 +228,33 @@ mod tests {
     #[test]
     fn a_change_is_told_against_the_range_before() {
         let before = Averages { models: 2, calls: 100, failed: 5, latency_ms: Some(400.0), ..Averages::default() };
-        let now = Averages { models: 2, calls: 112, failed: 9, ttft_ms: Some(300.0), latency_ms: Some(350.0), ..Averages::default() };
+        let now = Averages {
+            models: 2,
+            calls: 112,
+            failed: 9,
+            ttft_ms: Some(300.0),
+            latency_ms: Some(350.0),
+            ..Averages::default()
+        };
         let changes: Vec<_> = tiles(&now, &before, "3 h").into_iter().map(|it| it.change).collect();
         assert_eq!(
             changes,
-            ["same as before", "+12.0% vs previous 3 h", "+4 · 8.0% of calls", "none vs previous 3 h", "−50 ms vs previous 3 h"]
+            [
+                "same as before",
+                "+12.0% vs previous 3 h",
+                "+4 · 8.0% of calls",
+                "none vs previous 3 h",
+                "−50 ms vs previous 3 h"
+            ]
         );
     }
 
     #[test]
     fn what_does_not_exist_is_a_dash_and_a_true_zero_is_a_zero() {
         let row = Averages { calls: 10, tpm_limit: Some(5), ..Averages::default() }.row();
-        assert_eq!((row.ttft.text.as_str(), row.failed.text.as_str(), row.failure_rate.text.as_str()), (NOTHING, "0", "0.0%"));
+        assert_eq!(
+            (row.ttft.text.as_str(), row.failed.text.as_str(), row.failure_rate.text.as_str()),
+            (NOTHING, "0", "0.0%")
+        );
     }
 }
