@@ -91,20 +91,58 @@ fn two_processes_that_do_not_know_of_each_other_are_found_out() {
 #[test]
 fn a_lowered_limit_is_judged_from_the_next_admission_on() {
     let clock = clock();
-    let mut world = journaled(&clock, limits(600, None), limits(None, None));
+    let mut world = journaled(&clock, limits(6000, None), limits(None, None));
     let mut journal = Vec::new();
-    for _ in 0..9 {
+    for _ in 0..40 {
         drop(world.admit(1, 0));
     }
-    world.account = limits(10, None);
     clock.advance(30 * SECOND);
+    world.account = limits(41, None);
     drop(world.admit(1, 0));
     world.refuse(1, 0);
+    clock.advance(30 * SECOND);
+    world.account = limits(1_000, None);
+    drop(world.admit(1, 0));
     world.ledger.drain_journal(OFFSET, &mut journal);
     let report = verify(&journal);
     assert!(report.holds());
     let requests = row(&report, Scope::Account, Cause::Requests, Window::Minute);
-    assert_eq!((requests.highest, requests.limit), (10, 10), "the highest share, not the highest number");
+    assert_eq!((requests.highest, requests.limit), (41, 41));
+
+    // The highest share is told, not the highest number.
+    clock.advance(MINUTE);
+    world.account = limits(2, None);
+    for _ in 0..2 {
+        clock.advance(2 * SECOND);
+        drop(world.admit(1, 0));
+    }
+    let mut rest = Vec::new();
+    world.account = limits(6000, None);
+    (0..9).for_each(|_| drop(world.admit(1, 0)));
+    world.ledger.drain_journal(OFFSET, &mut rest);
+    let requests = verify(&rest);
+    let requests = row(&requests, Scope::Account, Cause::Requests, Window::Minute);
+    assert_eq!((requests.highest, requests.limit), (2, 2));
+}
+
+#[test]
+fn a_run_of_the_process_settles_its_own_calls_only() {
+    let clock = clock();
+    let mut journal = Vec::new();
+    let first = journaled(&clock, limits(None, 6000), limits(None, None));
+    let _killed = first.admit(1, 49);
+    first.ledger.drain_journal(OFFSET, &mut journal);
+
+    clock.advance(SECOND);
+    let second = journaled(&clock, limits(None, 6000), limits(None, None));
+    let (permit, _) = second.admit(1, 9);
+    permit.settle(Settlement::Exact { prompt: None, total: 60, ended_well: true });
+    clock.advance(SECOND);
+    let _open = second.admit(1, 0);
+    second.ledger.drain_journal(OFFSET + 1, &mut journal);
+    let tokens = verify(&journal);
+    let tokens = row(&tokens, Scope::Account, Cause::Tokens, Window::Minute);
+    assert_eq!(tokens.highest, 50 + 60 + 1);
 }
 
 #[test]
