@@ -102,7 +102,20 @@ fn figment() -> Result<Figment, ConfigError> {
     if std::path::Path::new(&file).exists() {
         figment = figment.merge(Toml::file_exact(file));
     }
-    Ok(figment.merge(Env::prefixed("SLUICE_").only(&known)))
+    let mut figment = figment.merge(Env::prefixed("SLUICE_").only(&known));
+    // Text is taken as it stands: read as a value, a token of digits would be a number.
+    for (name, value) in texts() {
+        figment = figment.merge((name, value));
+    }
+    Ok(figment)
+}
+
+/// Settings that are text and stand in the environment.
+fn texts() -> Vec<(&'static str, String)> {
+    let defaults = serde_json::to_value(Settings::default()).unwrap_or_default();
+    let is_text = |name: &str| defaults[name].is_string() && !name.ends_with("_addr");
+    let names = SETTINGS.iter().map(|(name, _)| *name).filter(|name| is_text(name));
+    names.filter_map(|name| Some((name, std::env::var(variable(name)).ok()?))).collect()
 }
 
 impl Settings {
@@ -123,7 +136,7 @@ impl Settings {
             .iter()
             .map(|(name, _)| {
                 let source = match figment.find_metadata(name) {
-                    Some(from) if from.name.contains("environment") => variable(name),
+                    _ if std::env::var_os(variable(name)).is_some() => variable(name),
                     Some(from) if from.name.contains("TOML") => from.source.as_ref().map_or(FILE.to_owned(), file_name),
                     _ => "default".to_owned(),
                 };
@@ -145,6 +158,11 @@ impl Settings {
         }
         if tracing_subscriber::EnvFilter::try_new(&self.log).is_err() {
             return wrong("log", &format!("`{}` is not a log filter, such as info or gateway=debug", self.log));
+        }
+        for (name, days) in [("keep_minutes_days", self.keep_minutes_days), ("keep_hours_days", self.keep_hours_days)] {
+            if days < 2 {
+                return wrong(name, "at least 2 days must be kept");
+            }
         }
         if self.keep_calls_days > 14 {
             return wrong("keep_calls_days", "the call log can be kept for at most 14 days");
@@ -197,7 +215,13 @@ fn file_name(source: &figment::Source) -> String {
 
 /// `SLUICE_X: why` for the environment, `sluice.toml: x: why` for the file.
 fn place(error: &figment::Error) -> String {
-    let why = error.kind.to_string();
+    // A syntax error comes as a drawing of several lines: where it is stands in the first, what it is in the last.
+    let told = error.kind.to_string();
+    let lines: Vec<&str> = told.lines().map(str::trim).filter(|it| !it.is_empty()).collect();
+    let why = match lines.as_slice() {
+        [first, .., last] => format!("{first}: {last}"),
+        _ => told.trim().to_owned(),
+    };
     let name = error.path.join(".");
     let from = error.metadata.as_ref();
     match from {
@@ -232,6 +256,19 @@ mod tests {
             let message = Settings::load().unwrap_err().to_string();
             assert!(message.contains(FILE) && message.contains("conzole_addr"), "{message}");
             assert!(!message.contains('\n'));
+
+            jail.create_file(FILE, "console_addr = \"127.0.0.1:4000\"\nmax_wait_s = = 7\n")?;
+            let message = Settings::load().unwrap_err().to_string();
+            assert!(message.contains(FILE) && message.contains("line 2") && !message.contains('\n'), "{message}");
+
+            jail.create_file(FILE, "")?;
+            jail.set_env("SLUICE_METRICS_TOKEN", "12345");
+            jail.set_env("SLUICE_SECRET_KEY_FILE", "007");
+            let settings = Settings::load().unwrap();
+            assert_eq!(
+                (settings.metrics_token.as_str(), settings.secret_key_file.as_os_str()),
+                ("12345", "007".as_ref())
+            );
             Ok(())
         });
     }

@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use control::{SystemWallClock, WallClock};
@@ -37,6 +37,9 @@ const LOGGED_WAITING: usize = 20_000;
 const MINUTE_MS: i64 = 60_000;
 
 const HOUR_MS: i64 = 3_600_000;
+
+/// Beyond it a blackout no longer covers what a flush may have missed.
+const LAG: Duration = Duration::from_secs(1);
 
 /// Flushes between two looks at what changes slowly.
 const SLOW: u64 = 30;
@@ -130,11 +133,12 @@ impl Waiting {
     pub fn peaks(&mut self, peaks: Vec<Peak>) {
         // Of the same hour the store keeps the highest, so those that could not be written are only merged.
         for peak in peaks {
-            match self.peaks.iter_mut().find(|it| (&it.account, &it.model) == (&peak.account, &peak.model)) {
-                Some(known) if known.at_ms / HOUR_MS == peak.at_ms / HOUR_MS => {
-                    known.tokens = known.tokens.max(peak.tokens)
-                }
-                _ => self.peaks.push(peak),
+            let same = |it: &&mut Peak| {
+                (&it.account, &it.model, it.at_ms / HOUR_MS) == (&peak.account, &peak.model, peak.at_ms / HOUR_MS)
+            };
+            match self.peaks.iter_mut().find(same) {
+                Some(known) => known.tokens = known.tokens.max(peak.tokens),
+                None => self.peaks.push(peak),
             }
         }
     }
@@ -190,8 +194,12 @@ impl Flush {
     /// # Errors
     /// When the store cannot be written: then nothing may be admitted either.
     pub async fn begin(&mut self) -> store::Result<()> {
-        let usage = self.usage.flush(WallClock::now_ms(&SystemWallClock), false);
-        self.store.record(&Batch { usage, ..Batch::default() }).await
+        let batch = Batch { usage: self.usage.flush(WallClock::now_ms(&SystemWallClock), false), ..Batch::default() };
+        self.store.record(&batch).await?;
+        if let Some(usage) = &batch.usage {
+            self.usage.written(usage);
+        }
+        Ok(())
     }
 
     /// Flushes until `stop`, then once more.
@@ -214,13 +222,24 @@ impl Flush {
             }
             if let Some(journal) = &mut self.journal {
                 // A few thousand bytes into the page cache.
-                tokio::task::block_in_place(|| journal.write(now_ms));
+                tokio::task::block_in_place(|| journal.write());
             }
             let usage = self.usage.flush(now_ms, last);
+            let began = Instant::now();
             let outcome = waiting.write(&self.store, usage).await;
+            if began.elapsed() > LAG {
+                let lag_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                tracing::error!(
+                    lag_ms,
+                    "the store lags: a crash now could grant more than the limits until a minute has passed"
+                );
+            }
             match &outcome {
                 Ok(_) if failing => tracing::warn!("the store takes statistics again; what waited is written"),
-                Err(error) if !failing => tracing::error!(%error, "statistics cannot be written and wait in memory"),
+                Err(error) if !failing => tracing::error!(
+                    error = error as &dyn std::error::Error,
+                    "statistics cannot be written and wait in memory"
+                ),
                 _ => {}
             }
             failing = outcome.is_err();
@@ -238,6 +257,9 @@ impl Flush {
                 keep_learned(&self.store, &self.ledger, now_ms).await;
             }
             if last {
+                if failing {
+                    tracing::error!("the store took nothing until the end: what waited in memory is lost");
+                }
                 return;
             }
             tick += 1;
@@ -364,6 +386,9 @@ fn word(outcome: &Outcome) -> &'static str {
     }
 }
 
+/// Far above any real count, and far enough below 2^63 that sums over years stay within it.
+const LARGEST: i64 = 1_000_000_000_000;
+
 fn signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
+    i64::try_from(n).unwrap_or(LARGEST).min(LARGEST)
 }

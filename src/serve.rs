@@ -148,7 +148,7 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
     let sync = Sync { control: control.clone(), ledger: Arc::clone(&ledger), snapshot: Arc::clone(&snapshot) };
     let rows = sync.load().await?;
     sync.restore_learned(&rows);
-    let node = gateway_addr.to_string();
+    let node = node(control.store());
     usage::restore(control.store(), &ledger, &rows, &node, control.now_ms()).await?;
 
     let stop = Stop {
@@ -206,6 +206,13 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
     Ok(Running { control, console_addr, gateway_addr, set_up_token, sync, stop })
 }
 
+/// Under which name this process keeps its charges: whatever address it listens on, it finds them again. Processes that
+/// share a PostgreSQL do so on machines of their own.
+fn node(store: &control::Store) -> String {
+    let machine = || std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if store.is_postgres() { machine().trim().to_owned() } else { "this".to_owned() }
+}
+
 fn journal(settings: &Settings, ledger: &Arc<Ledger>) -> Outcome<Option<Journal>> {
     let folder = &settings.journal_folder;
     if folder.as_os_str().is_empty() {
@@ -251,12 +258,24 @@ async fn housekeeping(control: Control, ledger: Arc<Ledger>, settings: Settings,
             }
             let before = |days: u32| control.now_ms() - i64::from(days) * DAY_MS;
             let store = control.store();
+            if let Err(error) = forget_peaks(store, before(PEAKS_DAYS)).await {
+                tracing::warn!(%error, "old peaks wait to be deleted");
+            }
             let forgotten = store.forget(before(settings.keep_minutes_days), before(settings.keep_hours_days)).await;
             if let Err(error) = forgotten.and(store.empty_call_log(before(settings.keep_calls_days)).await) {
                 tracing::warn!(%error, "old statistics wait to be deleted");
             }
         }
     }
+}
+
+/// Peaks are looked at for the longest period of inactivity that an account can set, and for the dialog's 7 days.
+const PEAKS_DAYS: u32 = 400;
+
+async fn forget_peaks(store: &control::Store, before_ms: i64) -> Outcome {
+    let mut tx = store.begin().await?;
+    tx.delete_peaks(before_ms).await?;
+    Ok(tx.commit().await?)
 }
 
 fn gateway_settings(settings: &Settings) -> gateway::Settings {

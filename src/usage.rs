@@ -88,10 +88,10 @@ impl Usage {
                 workspace_requests: 0,
                 workspace_tokens: 0,
             });
-            row.requests += charge.account.requests;
-            row.tokens = row.tokens.saturating_add(charge.account.tokens);
-            row.workspace_requests += charge.workspace.requests;
-            row.workspace_tokens = row.workspace_tokens.saturating_add(charge.workspace.tokens);
+            row.requests = sum(row.requests, charge.account.requests);
+            row.tokens = sum(row.tokens, charge.account.tokens);
+            row.workspace_requests = sum(row.workspace_requests, charge.workspace.requests);
+            row.workspace_tokens = sum(row.workspace_tokens, charge.workspace.tokens);
         });
         // While the store cannot be written, what could no longer be given back is dropped.
         let oldest = SystemClock.now().0.saturating_sub(KEPT_US);
@@ -114,13 +114,14 @@ pub async fn restore(store: &Store, ledger: &Ledger, rows: &SnapshotRows, node: 
     let now = SystemClock.now();
     let same_clock = !beat.boot.is_empty() && beat.boot == boot() && unsigned(beat.at_us) <= now.0;
     // Another boot's clock: the wall clock tells how long ago the last sign of life was, and never that it is to come.
+    let (last_us, ago_us) = (unsigned(beat.at_us), unsigned(now_ms.saturating_sub(beat.at_ms)).saturating_mul(1_000));
     let here = |at_us: i64| {
         let at = unsigned(at_us);
         if same_clock {
-            return Micros(at);
+            Micros(at)
+        } else {
+            Micros(now.0.saturating_sub(ago_us).saturating_add(at).saturating_sub(last_us))
         }
-        let ago_us = unsigned(now_ms.saturating_sub(beat.at_ms)).saturating_mul(1_000);
-        Micros(now.0.saturating_sub(ago_us).saturating_add(at).saturating_sub(unsigned(beat.at_us)))
     };
     for row in &kept {
         let Ok(model) = ModelCode::parse(&row.model_code) else { continue };
@@ -137,8 +138,11 @@ pub async fn restore(store: &Store, ledger: &Ledger, rows: &SnapshotRows, node: 
     }
     if !same_clock {
         // The other boot's stamps would be taken for this one's by the next start.
+        let beat = Heartbeat { boot: boot(), at_us: signed(here(beat.at_us).0), ..beat };
+        let changes = kept.into_iter().map(|row| UsageRow { end_us: signed(here(row.end_us).0), ..row }).collect();
         let mut tx = store.begin().await?;
         tx.forget_usage(node).await?;
+        tx.flush_usage(&UsageFlush { node: node.to_owned(), beat, changes, forget_before_us: None }).await?;
         tx.commit().await?;
     }
     Ok(())
@@ -160,6 +164,13 @@ fn black_out(ledger: &Ledger, rows: &SnapshotRows, at: Micros, now_ms: i64) {
 
 fn limits(rpm: Option<i64>, tpm: Option<i64>) -> Limits {
     Limits { rpm: rpm.map(unsigned).and_then(Rpm::new), tpm: tpm.map(unsigned).and_then(Tpm::new) }
+}
+
+/// A thousand times the highest limit: the database adds such sums up without an overflow.
+const LARGEST: i64 = 1_000_000_000_000_000;
+
+fn sum(a: i64, b: i64) -> i64 {
+    a.saturating_add(b).clamp(-LARGEST, LARGEST)
 }
 
 fn signed(n: u64) -> i64 {

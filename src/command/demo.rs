@@ -29,16 +29,7 @@ struct SignIn {
 }
 
 pub(super) async fn run(settings: Settings) -> Outcome {
-    let settings = if settings.database_url == Settings::default().database_url {
-        Settings {
-            database_url: "sqlite://data/demo.db".to_owned(),
-            secret_key_file: "data/demo.key".into(),
-            journal_folder: "data/demo-journal".into(),
-            ..settings
-        }
-    } else {
-        settings
-    };
+    let settings = apart(settings);
     let provider = Provider::start(ProviderSettings::real()).await?;
     let running = serve::start(settings).await?;
     let sign_in = prepare(&running, provider.addr).await?;
@@ -56,6 +47,22 @@ pub(super) async fn run(settings: Settings) -> Outcome {
     Ok(())
 }
 
+/// Nothing of the demo lies where the real installation's files do, unless it was told where.
+fn apart(settings: Settings) -> Settings {
+    let usual = Settings::default();
+    let mut demo = settings;
+    if demo.database_url == usual.database_url {
+        demo.database_url = "sqlite://data/demo.db".to_owned();
+    }
+    if demo.secret_key_file == usual.secret_key_file {
+        demo.secret_key_file = "data/demo.key".into();
+    }
+    if demo.journal_folder == usual.journal_folder {
+        demo.journal_folder = "data/demo-journal".into();
+    }
+    demo
+}
+
 /// Makes models, workspaces, owner and keys at the first start; at every other, only the provider's new address.
 async fn prepare(running: &Running, provider: std::net::SocketAddr) -> Outcome<SignIn> {
     let control = &running.control;
@@ -63,19 +70,19 @@ async fn prepare(running: &Running, provider: std::net::SocketAddr) -> Outcome<S
     let actor = Actor::command_line(&account.id);
     let file = demo::demo_file(provider);
     let path = Path::new(SIGN_IN_FILE);
-    if let Ok(text) = fs::read_to_string(path) {
+    let at = control.store().address().to_owned();
+    if members::list(control, &actor).await?.iter().any(|it| it.email == OWNER) {
+        let gone = |error: std::io::Error| format!("{SIGN_IN_FILE}: {error}; delete {at} to begin anew");
+        let text = fs::read_to_string(path).map_err(gone)?;
         let providers_alone = file.split("[[model]]").next().unwrap_or_default();
         apply(control, &actor, providers_alone).await?;
         return serde_json::from_str(&text).map_err(|error| format!("{SIGN_IN_FILE}: {error}").into());
     }
-    if !control::models::list(control, &actor).await?.is_empty() {
-        let at = control.store().address();
+    if !control::models::list(control, &actor).await?.is_empty() && !members::list(control, &actor).await?.is_empty() {
         return Err(format!("{at} holds an installation already, and the demo needs one of its own").into());
     }
     apply(control, &actor, &file).await?;
     let mut sign_in = SignIn { email: OWNER.to_owned(), password: password(), keys: BTreeMap::new() };
-    let owner = members::NewMember { email: OWNER.to_owned(), role: "owner".to_owned(), workspace: String::new() };
-    members::create(control, &actor, &owner, Secret::new(sign_in.password.clone())).await?;
     for workspace in demo::WORKSPACES.into_iter().chain([NEWCOMER]) {
         let name = if workspace == NEWCOMER { "try it" } else { "demo traffic" };
         let key = keys::NewKey { workspace: workspace.to_owned(), name: name.to_owned(), ..Default::default() };
@@ -88,6 +95,9 @@ async fn prepare(running: &Running, provider: std::net::SocketAddr) -> Outcome<S
     // These open an installation that holds nothing but the demo's own figures.
     let mut kept = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     kept.write_all(serde_json::to_string_pretty(&sign_in)?.as_bytes())?;
+    // Last, so that a start that was cut short is begun anew by the next one.
+    let owner = members::NewMember { email: OWNER.to_owned(), role: "owner".to_owned(), workspace: String::new() };
+    members::create(control, &actor, &owner, Secret::new(sign_in.password.clone())).await?;
     Ok(sign_in)
 }
 

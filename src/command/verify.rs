@@ -14,13 +14,10 @@ pub(super) async fn run(settings: &Settings, command: Verify) -> Outcome {
     let folder = &settings.journal_folder;
     let named = |error: &dyn std::fmt::Display| format!("{}: {error}", folder.display());
     let control = parts::control(settings).await?;
-    let account = match &command.of.account {
-        Some(name) => Some(accounts::find(&control, Some(name)).await?.id),
-        None => None,
-    };
+    let account = accounts::find(&control, command.of.account.as_deref()).await?.id;
     let mut journal = Whole::open(folder, since.map(|us| us / 1_000)).map_err(|error| named(&error))?;
     let mut report = verify::run(&mut journal, since).map_err(|error| named(&error))?;
-    report.rows.retain(|row| account.as_ref().is_none_or(|id| *id == row.account));
+    report.rows.retain(|row| row.account == account);
     let text = table(&report, journal.torn, &names(&control).await?);
     std::io::stdout().write_all(text.as_bytes())?;
     if report.holds() {
