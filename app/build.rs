@@ -17,6 +17,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     match env::var_os("SLUICE_EMBED_SITE").map(PathBuf::from) {
         None => code.push_str(NOTHING),
         Some(folder) => {
+            // A relative folder lies in the workspace, wherever the build script runs.
+            let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
             let folder = folder.canonicalize().map_err(|error| format!("{}: {error}", folder.display()))?;
             let manifest = folder.join("manifest.json");
             println!("cargo:rerun-if-changed={}", manifest.display());

@@ -18,7 +18,10 @@ use crate::{
     paths,
     ui::Choice,
 };
-use control::monitoring::{self, ModelRows, Query};
+use control::{
+    monitoring::{self, ModelRows, Query},
+    workspaces::EditorModel,
+};
 use domain::{Preset, TimeRange, WorkspaceId, range::MINUTE_MS};
 use std::collections::HashMap;
 use words::{Averages, Group};
@@ -35,33 +38,58 @@ struct Asked {
     length: String,
 }
 
-/// The account's limits of each model.
+/// Limits of one model: the account's, or what is in force for a workspace.
 #[derive(Clone, Copy, Default)]
-struct AccountLimits {
+struct Limits {
     rpm: Option<u64>,
     tpm: Option<u64>,
+}
+
+impl Asked {
+    /// Says what is missing where less is `kept` than was asked for.
+    fn keep_to(&mut self, kept: TimeRange) {
+        if kept == self.range {
+            return;
+        }
+        let note = if kept.minutes() <= 0 {
+            "Nothing of that range is kept: it is too old, and too short to be told by whole days or hours.".to_owned()
+        } else {
+            self.length = crate::format::left(kept.to_ms - kept.from_ms);
+            "The range was cut to whole hours or days: older minutes and hours are no longer kept.".to_owned()
+        };
+        self.note = Some(self.note.take().map_or_else(|| note.clone(), |it| format!("{it} {note}")));
+    }
 }
 
 /// Everything on the page.
 pub(crate) async fn view(
     state: &ConsoleState,
     caller: &Caller,
-    query: MonitoringQuery,
+    mut query: MonitoringQuery,
 ) -> Result<MonitoringView, ApiError> {
     let (control, actor) = (&state.control, &caller.actor);
     let now_ms = control.now_ms();
-    let asked = asked(&query, now_ms);
+    let mut asked = asked(&query, now_ms);
     let wanted = Query { range: asked.range, workspace: query.workspace.clone(), model: query.model.clone() };
     let shown = monitoring::show(control, actor, &wanted).await.map_err(failure)?;
-    let limits = limits(state, caller).await?;
+    asked.keep_to(shown.range);
+    if !query.workspace.is_empty() {
+        // A name is understood as well; everything else goes by the id.
+        query.workspace.clone_from(&shown.workspace);
+    }
+    let account = limits(state, caller).await?;
+    let limits = match shown.workspace.as_str() {
+        "" => account,
+        id => limits_of_workspace(state, caller, id, account).await,
+    };
     let workspaces = control::workspaces::list(control, actor).await.map_err(failure)?;
     let by_model = shown.by_model(now_ms);
     let untouched = shown.summary.total_calls == 0 && is_untouched(state, caller, now_ms).await?;
     let own_limits = own_limits(state, caller, &by_model).await?;
-    let groups: Vec<Group> = by_model.into_iter().map(|it| group(it, &limits, &own_limits)).collect();
+    let groups = in_order(by_model, &limits, &own_limits, &query.sort);
     let now = averages_of(&shown.summary);
     let tiles = words::tiles(&now, &averages_of(&shown.previous), &asked.length);
-    let groups = words::groups(groups, &query.sort);
+    let groups = words::written(groups);
     let charts = if groups.is_empty() {
         Vec::new()
     } else {
@@ -79,7 +107,7 @@ pub(crate) async fn view(
     let mut codes: Vec<_> = limits.keys().cloned().collect();
     codes.sort();
     let mut view = MonitoringView {
-        range: range_view(&query, &asked, now_ms),
+        range: range_view(&query, &asked, shown.range, now_ms),
         tiles,
         groups,
         workspaces: workspaces.into_iter().map(|it| Choice::new(it.id, it.name)).collect(),
@@ -140,7 +168,8 @@ fn asked(query: &MonitoringQuery, now_ms: i64) -> Asked {
     Asked { live: range.to_ms >= now_ms, length: crate::format::left(range.to_ms - range.from_ms), range, note }
 }
 
-fn range_view(query: &MonitoringQuery, asked: &Asked, now_ms: i64) -> RangeView {
+/// `shown` is what is kept of the range that was asked for; arrows go from the latter.
+fn range_view(query: &MonitoringQuery, asked: &Asked, shown: TimeRange, now_ms: i64) -> RangeView {
     let TimeRange { from_ms, to_ms } = asked.range;
     let shifted = |by: i64| {
         let (from, to) = (iso(from_ms + by), iso(to_ms + by));
@@ -149,14 +178,39 @@ fn range_view(query: &MonitoringQuery, asked: &Asked, now_ms: i64) -> RangeView 
     };
     let length = to_ms - from_ms;
     let forward = if to_ms > now_ms { String::new() } else { shifted(length) };
+    let (from_ms, to_ms) = (shown.from_ms, shown.to_ms);
     RangeView { from_ms, to_ms, live: asked.live, back: shifted(-length), forward, note: asked.note.clone() }
 }
 
-async fn limits(state: &ConsoleState, caller: &Caller) -> Result<HashMap<String, AccountLimits>, ApiError> {
+async fn limits(state: &ConsoleState, caller: &Caller) -> Result<HashMap<String, Limits>, ApiError> {
     let now_ms = state.control.now_ms();
     let models = control::models::list(&state.control, &caller.actor).await.map_err(failure)?;
-    let limit = |rpm: i64, tpm: Option<i64>| AccountLimits { rpm: Some(unsigned(rpm)), tpm: tpm.map(unsigned) };
+    let limit = |rpm: i64, tpm: Option<i64>| Limits { rpm: Some(unsigned(rpm)), tpm: tpm.map(unsigned) };
     Ok(models.into_iter().map(|it| (it.code.clone(), limit(it.rpm, it.effective_tpm(now_ms)))).collect())
+}
+
+/// What is in force for one workspace; the account's limits for one that was archived since.
+async fn limits_of_workspace(
+    state: &ConsoleState,
+    caller: &Caller,
+    id: &str,
+    mut limits: HashMap<String, Limits>,
+) -> HashMap<String, Limits> {
+    if let Ok(editor) = control::workspaces::editor(&state.control, &caller.actor, id).await {
+        for model in editor.models {
+            let limit = lower(&model);
+            limits.insert(model.code, limit);
+        }
+    }
+    limits
+}
+
+/// The lower of a workspace's own limits and the account's.
+fn lower(model: &EditorModel) -> Limits {
+    let lower = |own: Option<i64>, account: Option<i64>| own.into_iter().chain(account).min().map(unsigned);
+    // Without an account limit of tokens there is none at all.
+    let tpm = model.account_tpm.and_then(|account| lower(model.tpm, Some(account)));
+    Limits { rpm: lower(model.rpm, Some(model.account_rpm)), tpm }
 }
 
 /// The lower of a workspace's own limits and the account's, for the bars of its rows.
@@ -164,7 +218,7 @@ async fn own_limits(
     state: &ConsoleState,
     caller: &Caller,
     rows: &[ModelRows],
-) -> Result<HashMap<(String, String), AccountLimits>, ApiError> {
+) -> Result<HashMap<(String, String), Limits>, ApiError> {
     let mut found = HashMap::new();
     let mut ids: Vec<&str> = rows.iter().flat_map(|it| &it.rows).map(|it| it.workspace_id.as_str()).collect();
     ids.sort_unstable();
@@ -173,21 +227,27 @@ async fn own_limits(
         // A workspace that was archived since has rows, but no editor.
         let Ok(editor) = control::workspaces::editor(&state.control, &caller.actor, id).await else { continue };
         for model in editor.models {
-            let lower = |own: Option<i64>, account: Option<i64>| own.into_iter().chain(account).min().map(unsigned);
-            let limit = AccountLimits {
-                rpm: lower(model.rpm, Some(model.account_rpm)),
-                tpm: lower(model.tpm, model.account_tpm),
-            };
+            let limit = lower(&model);
             found.insert((model.code, id.to_owned()), limit);
         }
     }
     Ok(found)
 }
 
+/// Rows folded by model in the order of the page, with the limits that they are judged by.
+fn in_order(
+    rows: Vec<ModelRows>,
+    limits: &HashMap<String, Limits>,
+    own: &HashMap<(String, String), Limits>,
+    sort: &str,
+) -> Vec<Group> {
+    words::ordered(rows.into_iter().map(|it| group(it, limits, own)).collect(), sort)
+}
+
 fn group(
     rows: ModelRows,
-    limits: &HashMap<String, AccountLimits>,
-    own: &HashMap<(String, String), AccountLimits>,
+    limits: &HashMap<String, Limits>,
+    own: &HashMap<(String, String), Limits>,
 ) -> Group {
     let account = limits.get(&rows.model).copied().unwrap_or_default();
     let parts = rows
@@ -201,7 +261,7 @@ fn group(
     Group { model: rows.model, total: averages(&rows.figures, account), parts }
 }
 
-fn averages(figures: &control::figures::RowFigures, limit: AccountLimits) -> Averages {
+fn averages(figures: &control::figures::RowFigures, limit: Limits) -> Averages {
     Averages {
         models: 1,
         calls: unsigned(figures.total_calls),

@@ -1,6 +1,6 @@
 //! What the charts of Monitoring are drawn of.
 
-use super::AccountLimits;
+use super::Limits;
 use crate::{
     api::monitoring::ChartView,
     error::ApiError,
@@ -27,29 +27,29 @@ pub(super) async fn of(
     caller: &Caller,
     query: &Query,
     model: &str,
-    limit: AccountLimits,
+    limit: Limits,
 ) -> Result<Vec<ChartView>, ApiError> {
     let of_model = Query { model: model.to_owned(), ..query.clone() };
     let one = monitoring::charts(&state.control, &caller.actor, &of_model).await.map_err(failure)?;
     let all = monitoring::charts(&state.control, &caller.actor, query).await.map_err(failure)?;
-    let axis = axis(query);
+    let axis = axis(one.range);
     let now_ms = state.control.now_ms();
     let mut charts = Vec::new();
-    let drawing = Drawing { model, range: query.range, step_ms: one.step_ms, axis, now_ms };
+    let drawing = Drawing { model, range: one.range, step_ms: one.step_ms, axis, now_ms };
     if limit.tpm.is_some() {
         let tokens = one.points.iter().map(|it| (it.at_ms, it.figures.tokens_total)).collect();
         charts.push(drawing.per_minute("Tokens per minute", limit.tpm, &tokens));
     }
     let calls = one.points.iter().map(|it| (it.at_ms, it.figures.calls)).collect();
     charts.push(drawing.per_minute("Calls per minute", limit.rpm, &calls));
-    charts.push(refusals(&all, query, axis));
+    charts.push(refusals(&all, axis));
     charts.push(drawing.latency(&one));
     Ok(charts)
 }
 
-fn axis(query: &Query) -> Axis {
-    let label = if query.range.minutes() > 2 * 1_440 { day_text } else { clock_text };
-    Axis { from_ms: query.range.from_ms, to_ms: query.range.to_ms, label }
+fn axis(range: TimeRange) -> Axis {
+    let label = if range.minutes() > 2 * 1_440 { day_text } else { clock_text };
+    Axis { from_ms: range.from_ms, to_ms: range.to_ms, label }
 }
 
 /// One model along the range.
@@ -130,14 +130,14 @@ impl Drawing<'_> {
     }
 }
 
-fn refusals(charts: &Charts, query: &Query, axis: Axis) -> ChartView {
+fn refusals(charts: &Charts, axis: Axis) -> ChartView {
     // Columns as wide as they need be to be seen: several steps each, where there are many.
-    let steps = ((query.range.to_ms - query.range.from_ms) / charts.step_ms).div_euclid(COLUMNS) + 1;
+    let steps = ((charts.range.to_ms - charts.range.from_ms) / charts.step_ms).div_euclid(COLUMNS) + 1;
     let width = steps * charts.step_ms;
-    let slots = (query.range.to_ms - query.range.from_ms).div_euclid(width) + 1;
-    let mut columns: Vec<(i64, Vec<u64>)> = (0..slots).map(|i| (query.range.from_ms + i * width, vec![0; 3])).collect();
+    let slots = (charts.range.to_ms - charts.range.from_ms).div_euclid(width) + 1;
+    let mut columns: Vec<(i64, Vec<u64>)> = (0..slots).map(|i| (charts.range.from_ms + i * width, vec![0; 3])).collect();
     for point in &charts.points {
-        let slot = usize::try_from((point.at_ms - query.range.from_ms).div_euclid(width)).unwrap_or(0);
+        let slot = usize::try_from((point.at_ms - charts.range.from_ms).div_euclid(width)).unwrap_or(0);
         if let Some((_, parts)) = columns.get_mut(slot) {
             let it = &point.figures;
             for (part, n) in parts.iter_mut().zip([it.refused_requests, it.refused_tokens, it.refused_surge]) {
@@ -145,7 +145,7 @@ fn refusals(charts: &Charts, query: &Query, axis: Axis) -> ChartView {
             }
         }
     }
-    columns.retain(|(at, _)| *at < query.range.to_ms);
+    columns.retain(|(at, _)| *at < charts.range.to_ms);
     let total: u64 = columns.iter().flat_map(|(_, parts)| parts).sum();
     let rows = columns
         .iter()
