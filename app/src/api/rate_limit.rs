@@ -12,6 +12,9 @@ pub const INCREASE: &str = "increase";
 pub struct RateLimitView {
     /// Each model's limits, the most used first.
     pub models: Vec<LimitView>,
+    /// Whether use is that of the viewer's own workspace, not the account's.
+    #[serde(default)]
+    pub of_workspace: bool,
     /// Increases, newest first.
     pub history: Vec<IncreaseView>,
     /// How long a new increase holds, in days.
@@ -35,7 +38,13 @@ pub struct LimitView {
     pub upper_tpm: Option<u64>,
     /// Tokens a second that follow from [`Self::tpm`].
     pub tps: Option<u64>,
-    /// The highest use of any 60 s in the last 7 days.
+    /// Requests a minute that the use is shown against: of the account, or of the viewer's own workspace.
+    #[serde(default)]
+    pub most_requests: u64,
+    /// Tokens a minute likewise.
+    #[serde(default)]
+    pub most_tokens: Option<u64>,
+    /// The highest use of any 60 s in the last 7 days, for who may see all of the account.
     pub peak: Option<u64>,
     /// The increase in force.
     pub increase: Option<RunningView>,

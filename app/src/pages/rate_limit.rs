@@ -46,6 +46,7 @@ fn Content(view: RateLimitView) -> impl IntoView {
         <section class="panel" aria-labelledby="limits">
             <div class="panel-head">
                 <h2 id="limits">"Limits of the account"</h2>
+                {view.of_workspace.then(|| view! { <small>"Use is that of your workspace, against its own limits where it has some."</small> })}
                 <LiveBar page=paths::RATE_LIMIT.to_owned() empty=false/>
                 <button type="button" class="button" command="show-modal" commandfor=DIALOG disabled=reason.is_some() title=reason>
                     <Icon name="up"/>"Increase Rate Limit Temporarily"
@@ -96,7 +97,7 @@ fn LimitRow(limit: LimitView, allowed: bool) -> impl IntoView {
             </a>
         }
     });
-    let tokens = limit.tpm.map_or_else(
+    let tokens = limit.most_tokens.map_or_else(
         || NOTHING.into_any(),
         |tpm| {
             view! {
@@ -118,11 +119,11 @@ fn LimitRow(limit: LimitView, allowed: bool) -> impl IntoView {
             <td class="number">
                 <span class="withmeter">
                     <span data-live=key("requests")>{whole(limit.requests_now)}</span>
-                    <Meter used=limit.requests_now limit=Some(limit.rpm) live=key("requests-bar")/>
+                    <Meter used=limit.requests_now limit=Some(limit.most_requests) live=key("requests-bar")/>
                 </span>
             </td>
             <td class="number">{tokens}</td>
-            <td class="number" data-live=key("headroom")>{number(limit.tpm.map(|tpm| tpm.saturating_sub(limit.tokens_now)))}</td>
+            <td class="number" data-live=key("headroom")>{number(limit.most_tokens.map(|tpm| tpm.saturating_sub(limit.tokens_now)))}</td>
             <td class="number">{raise}</td>
         </tr>
     }

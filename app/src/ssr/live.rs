@@ -15,10 +15,11 @@ use axum::{
     http::{StatusCode, Uri},
     response::{IntoResponse, Response, Sse, sse::Event},
 };
+use control::Sessions;
 use domain::{AccountId, ModelCode, WorkspaceId};
-use std::{collections::BTreeMap, convert::Infallible, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 use tokio::time::{Interval, MissedTickBehavior, interval};
-use tower_sessions::Session;
+use tower_sessions::{Session, session::Id};
 
 /// Use of one scope.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,10 +53,9 @@ pub trait LiveUse: Send + Sync {
 
 /// Faster than the second that is promised, so that a slow tick still keeps it.
 const TICK: Duration = Duration::from_millis(750);
-/// The database is asked at every so many ticks; between them only the ledger is.
+/// The database is asked at every so many ticks, also who the caller is by now: who was signed out stops receiving.
+/// Between them only the ledger is.
 const TICKS_A_READ: u32 = 4;
-/// After so many ticks the caller is looked up again: who was signed out stops receiving.
-const TICKS_A_LOOK: u32 = 14;
 
 /// Which page listens.
 #[derive(Debug, serde::Deserialize)]
@@ -128,7 +128,7 @@ impl Page {
 struct Connection {
     state: ConsoleState,
     caller: Caller,
-    session: Option<Session>,
+    session: Option<Id>,
     address: String,
     ticks: Interval,
     count: u32,
@@ -140,10 +140,11 @@ impl Connection {
     /// The next event; `None` ends the stream.
     async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
         self.ticks.tick().await;
-        if self.count % TICKS_A_LOOK == TICKS_A_LOOK - 1 {
-            self.caller = identity::find(&self.state, self.session.as_ref()?, None).await?;
-        }
         if self.count.is_multiple_of(TICKS_A_READ) {
+            // The session of the request keeps what it once read; this one reads the store.
+            let sessions = Sessions::new(self.state.control.clone());
+            let session = Session::new(Some(self.session?), Arc::new(sessions), None);
+            self.caller = identity::find(&self.state, &session, None).await?;
             self.page = Page::read(&self.state, &self.caller, &self.address).await;
         }
         let shown = self.page.as_mut()?.shown(&self.state, &self.caller);
@@ -168,7 +169,7 @@ pub(crate) async fn stream(
     let Some(caller) = request.extensions().get::<Caller>().cloned() else {
         return StatusCode::UNAUTHORIZED.into_response();
     };
-    let session = request.extensions().get::<Session>().cloned();
+    let session = request.extensions().get::<Session>().and_then(Session::id);
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let connection =

@@ -94,5 +94,10 @@ fn sentence(text: &str) -> String {
 
 /// The id of the request that is being answered, as the process gave it.
 fn request_id() -> Option<String> {
-    answer::parts().headers.get("x-request-id").and_then(|it| it.to_str().ok()).map(str::to_owned)
+    // Live figures are read when their request was answered long ago.
+    use_context::<http::request::Parts>()?
+        .headers
+        .get("x-request-id")
+        .and_then(|it| it.to_str().ok())
+        .map(str::to_owned)
 }

@@ -19,7 +19,7 @@ use crate::{
     ui::Choice,
 };
 use control::{
-    monitoring::{self, ModelRows, Query},
+    monitoring::{self, ModelRows, Monitoring, Query},
     workspaces::EditorModel,
 };
 use domain::{Preset, TimeRange, WorkspaceId, range::MINUTE_MS};
@@ -61,12 +61,18 @@ impl Asked {
     }
 }
 
-/// Everything on the page.
-pub(crate) async fn view(
-    state: &ConsoleState,
-    caller: &Caller,
-    mut query: MonitoringQuery,
-) -> Result<MonitoringView, ApiError> {
+/// What the table and everything around it is made of.
+struct Read {
+    query: MonitoringQuery,
+    asked: Asked,
+    shown: Monitoring,
+    /// Of the account, or in force for the one workspace that is shown.
+    limits: HashMap<String, Limits>,
+    /// In the order of the page.
+    groups: Vec<Group>,
+}
+
+async fn read(state: &ConsoleState, caller: &Caller, mut query: MonitoringQuery) -> Result<Read, ApiError> {
     let (control, actor) = (&state.control, &caller.actor);
     let now_ms = control.now_ms();
     let mut asked = asked(&query, now_ms);
@@ -82,11 +88,23 @@ pub(crate) async fn view(
         "" => account,
         id => limits_of_workspace(state, caller, id, account).await,
     };
-    let workspaces = control::workspaces::list(control, actor).await.map_err(failure)?;
     let by_model = shown.by_model(now_ms);
-    let untouched = shown.summary.total_calls == 0 && is_untouched(state, caller, now_ms).await?;
     let own_limits = own_limits(state, caller, &by_model).await?;
-    let groups = in_order(by_model, &limits, &own_limits, &query.sort);
+    let groups: Vec<Group> = by_model.into_iter().map(|it| group(it, &limits, &own_limits)).collect();
+    let groups = words::ordered(groups, &query.sort);
+    Ok(Read { query, asked, shown, limits, groups })
+}
+
+/// Everything on the page.
+pub(crate) async fn view(
+    state: &ConsoleState,
+    caller: &Caller,
+    query: MonitoringQuery,
+) -> Result<MonitoringView, ApiError> {
+    let now_ms = state.control.now_ms();
+    let Read { query, asked, shown, limits, groups } = read(state, caller, query).await?;
+    let workspaces = control::workspaces::list(&state.control, &caller.actor).await.map_err(failure)?;
+    let untouched = shown.summary.total_calls == 0 && is_untouched(state, caller, now_ms).await?;
     let now = averages_of(&shown.summary);
     let tiles = words::tiles(&now, &averages_of(&shown.previous), &asked.length);
     let groups = words::written(groups);
@@ -95,6 +113,7 @@ pub(crate) async fn view(
     } else {
         let model = if query.model.is_empty() { groups[0].model.clone() } else { query.model.clone() };
         let limit = limits.get(&model).copied().unwrap_or_default();
+        let wanted = Query { range: asked.range, workspace: query.workspace.clone(), model: query.model.clone() };
         drawings::of(state, caller, &wanted, &model, limit).await?
     };
     let now = groups
@@ -234,21 +253,7 @@ async fn own_limits(
     Ok(found)
 }
 
-/// Rows folded by model in the order of the page, with the limits that they are judged by.
-fn in_order(
-    rows: Vec<ModelRows>,
-    limits: &HashMap<String, Limits>,
-    own: &HashMap<(String, String), Limits>,
-    sort: &str,
-) -> Vec<Group> {
-    words::ordered(rows.into_iter().map(|it| group(it, limits, own)).collect(), sort)
-}
-
-fn group(
-    rows: ModelRows,
-    limits: &HashMap<String, Limits>,
-    own: &HashMap<(String, String), Limits>,
-) -> Group {
+fn group(rows: ModelRows, limits: &HashMap<String, Limits>, own: &HashMap<(String, String), Limits>) -> Group {
     let account = limits.get(&rows.model).copied().unwrap_or_default();
     let parts = rows
         .rows

@@ -4,7 +4,7 @@ use super::{Caller, ConsoleState, LiveCell, LiveFigures, failure, live::Shown, o
 use crate::{
     api::rate_limit::{IncreaseView, LimitView, RateLimitView, RunningView},
     error::ApiError,
-    format::{left, whole},
+    format::{NOTHING, left, whole},
     outcome::Outcome,
     paths,
 };
@@ -16,13 +16,16 @@ use std::collections::HashMap;
 const HISTORY: i64 = 100;
 const DAY_MS: i64 = 86_400_000;
 
-/// Everything on the page.
+/// Everything on the page. Who belongs to one workspace is shown the account's limits, and the use of that workspace:
+/// neither what the others use, together or at their highest, nor who asked for more.
 pub(crate) async fn view(state: &ConsoleState, caller: &Caller) -> Result<RateLimitView, ApiError> {
     let (control, actor) = (&state.control, &caller.actor);
     let now_ms = control.now_ms();
     let limits = increases::rate_limits(control, actor).await.map_err(failure)?;
     let settings = control::accounts::settings(control, actor).await.map_err(failure)?;
     let history = increases::history(control, actor, None, HISTORY).await.map_err(failure)?;
+    let sees_all = actor.standing.sees_all();
+    let own = own_limits(state, caller).await;
     let models = limits
         .into_iter()
         .map(|it| LimitView {
@@ -31,8 +34,10 @@ pub(crate) async fn view(state: &ConsoleState, caller: &Caller) -> Result<RateLi
             tpm: it.tpm.map(unsigned),
             upper_tpm: it.tpm_upper_limit.map(unsigned),
             tps: it.tpm.map(|tpm| ceil60(unsigned(tpm))),
-            peak: Some(unsigned(it.peak)),
-            increase: it.increase.map(|it| running(&it, now_ms)),
+            peak: sees_all.then(|| unsigned(it.peak)),
+            increase: it.increase.map(|it| running(&it, now_ms, sees_all)),
+            most_requests: own.get(&it.model).map_or_else(|| unsigned(it.rpm), |it| it.0),
+            most_tokens: own.get(&it.model).map_or_else(|| it.tpm.map(unsigned), |it| it.1),
             model: it.model,
             ..LimitView::default()
         })
@@ -48,14 +53,15 @@ pub(crate) async fn view(state: &ConsoleState, caller: &Caller) -> Result<RateLi
                 until_ms: it.valid_until,
                 state: known.map_or_else(|| it.state.clone(), |it| it.label().to_owned()),
                 active: known == Some(IncreaseState::Active),
-                peak: (it.peak_used > 0).then(|| unsigned(it.peak_used)),
+                peak: (sees_all && it.peak_used > 0).then(|| unsigned(it.peak_used)),
                 model: it.model_code,
-                by: it.requested_by,
+                by: if sees_all { it.requested_by } else { NOTHING.to_owned() },
             }
         })
         .collect();
     let mut view = RateLimitView {
         models,
+        of_workspace: !sees_all,
         history,
         valid_days: u32::try_from(settings.increase_validity_days).unwrap_or_default(),
         until_ms: now_ms + settings.increase_validity_days * DAY_MS,
@@ -66,13 +72,11 @@ pub(crate) async fn view(state: &ConsoleState, caller: &Caller) -> Result<RateLi
     Ok(view)
 }
 
-fn running(it: &ActiveIncrease, now_ms: i64) -> RunningView {
+fn running(it: &ActiveIncrease, now_ms: i64, sees_all: bool) -> RunningView {
     let notice = it.notice.then(|| {
-        format!(
-            "Returns to the default in {}: nothing used more than it. Peak since then: {}.",
-            left(it.downsizes_at - now_ms),
-            whole(unsigned(it.peak_used))
-        )
+        let peak =
+            if sees_all { format!(" Peak since then: {}.", whole(unsigned(it.peak_used))) } else { String::new() };
+        format!("Returns to the default in {}: nothing used more than it.{peak}", left(it.downsizes_at - now_ms))
     });
     RunningView {
         id: it.id.clone(),
@@ -86,17 +90,39 @@ fn running(it: &ActiveIncrease, now_ms: i64) -> RunningView {
 #[allow(clippy::cast_precision_loss, reason = "it only orders rows")]
 fn share(limit: &LimitView) -> f64 {
     let of = |used: u64, limit: u64| used as f64 / limit.max(1) as f64;
-    let tokens = limit.tpm.map_or(0.0, |tpm| of(limit.tokens_now.max(limit.peak.unwrap_or(0)), tpm));
-    tokens.max(of(limit.requests_now, limit.rpm))
+    let tokens = limit.most_tokens.map_or(0.0, |tpm| of(limit.tokens_now.max(limit.peak.unwrap_or(0)), tpm));
+    tokens.max(of(limit.requests_now, limit.most_requests))
 }
 
-/// Use of each model at this moment: of the account, or of one workspace that the caller sees.
+/// RPM and TPM in force for the caller's own workspace by model, if it is all that the caller sees.
+async fn own_limits(state: &ConsoleState, caller: &Caller) -> HashMap<String, (u64, Option<u64>)> {
+    let standing = &caller.actor.standing;
+    let own = standing.workspace.as_ref().filter(|_| !standing.sees_all());
+    let Some(id) = own else { return HashMap::new() };
+    let editor = control::workspaces::editor(&state.control, &caller.actor, id.as_str()).await;
+    // An archived workspace has no editor, and no use.
+    let models = editor.map(|it| it.models).unwrap_or_default();
+    let lower = |own: Option<i64>, account: i64| unsigned(own.map_or(account, |own| own.min(account)));
+    let limits = models.into_iter().map(|it| {
+        let tpm = it.account_tpm.map(|account| lower(it.tpm, account));
+        (it.code, (lower(it.rpm, it.account_rpm), tpm))
+    });
+    limits.collect()
+}
+
+/// Use of each model at this moment: of the account, or of one workspace. Whoever sees one workspace alone is told of
+/// that one, whatever is asked for.
 pub(super) fn use_now(
     state: &ConsoleState,
     caller: &Caller,
     workspace: Option<&WorkspaceId>,
 ) -> HashMap<String, LiveFigures> {
     let standing = &caller.viewer.standing;
+    let workspace = match (standing.sees_all(), &standing.workspace) {
+        (true, _) => workspace,
+        (false, Some(own)) => Some(own),
+        (false, None) => return HashMap::new(),
+    };
     let of_workspace = |all: &[(WorkspaceId, LiveFigures)], id: &WorkspaceId| {
         all.iter().find(|(it, _)| it == id && standing.sees(it)).map(|(_, figures)| *figures)
     };
@@ -122,8 +148,8 @@ pub(super) fn show(view: &RateLimitView, shown: &mut Shown) {
     for limit in &view.models {
         let key = |what: &str| format!("{}/{what}", limit.model);
         shown.text(key("requests"), whole(limit.requests_now));
-        shown.bar(key("requests-bar"), limit.requests_now, Some(limit.rpm));
-        if let Some(tpm) = limit.tpm {
+        shown.bar(key("requests-bar"), limit.requests_now, Some(limit.most_requests));
+        if let Some(tpm) = limit.most_tokens {
             shown.text(key("tokens"), whole(limit.tokens_now));
             shown.bar(key("tokens-bar"), limit.tokens_now, Some(tpm));
             shown.text(key("headroom"), whole(tpm.saturating_sub(limit.tokens_now)));

@@ -37,7 +37,7 @@ use std::sync::Arc;
 
 /// Everything the use cases need. Cheap to clone.
 #[derive(Clone)]
-pub struct Control(Arc<Parts>);
+pub struct Control(Arc<Parts>, monitoring::Kept);
 
 struct Parts {
     store: Store,
@@ -58,7 +58,19 @@ impl Control {
     /// Puts the parts together. The store is migrated already.
     pub fn new(store: Store, vault: Vault, clock: Arc<dyn WallClock>, passwords: Passwords) -> Self {
         let attempts = attempts::Attempts::new(Arc::clone(&clock));
-        Self(Arc::new(Parts { store, vault, clock, passwords, attempts, setup: setup::Setup::default() }))
+        let parts = Parts { store, vault, clock, passwords, attempts, setup: setup::Setup::default() };
+        Self(Arc::new(parts), monitoring::Kept::default())
+    }
+
+    /// The same, where roll-ups are kept for other times than by default.
+    #[must_use]
+    pub fn with_kept(self, minutes_days: u32, hours_days: u32) -> Self {
+        let (minutes_days, hours_days) = (i64::from(minutes_days), i64::from(hours_days));
+        Self(self.0, monitoring::Kept { minutes_days, hours_days })
+    }
+
+    pub(crate) const fn kept(&self) -> monitoring::Kept {
+        self.1
     }
 
     /// The store, for what needs no authorisation: the process's own reading and recording.

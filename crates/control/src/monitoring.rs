@@ -29,8 +29,11 @@ pub struct Query {
 /// What the page shows, charts apart.
 #[derive(Clone, Debug)]
 pub struct Monitoring {
-    /// The range that the figures are of: the one asked for, unless it reaches beyond what is kept (see [`Kept`]).
+    /// The range that the figures are of: the one asked for, unless it reaches beyond what is kept (see [`Kept`]);
+    /// empty if nothing of it is kept.
     pub range: TimeRange,
+    /// The id of the workspace they are kept to; empty for all of the account.
+    pub workspace: String,
     /// The tiles.
     pub summary: Summary,
     /// The tiles of the range of the same length before.
@@ -60,15 +63,24 @@ impl Kept {
     /// The part of `range` that can be told exactly: an end in a time of which minutes, or hours, are gone moves inwards
     /// to a full hour, or day. `None` if nothing is left.
     pub fn cut(self, range: TimeRange, now_ms: i64) -> Option<TimeRange> {
-        let unit = |at_ms: i64| match now_ms.saturating_sub(at_ms) {
+        let from_unit = self.finest(range.from_ms, now_ms);
+        let from_ms = from_unit.floor(range.from_ms + from_unit.ms() - 1);
+        let to_ms = self.finest(range.to_ms, now_ms).floor(range.to_ms);
+        (from_ms < to_ms).then_some(TimeRange { from_ms, to_ms })
+    }
+
+    /// The shortest of minutes, hours and days that is kept of a time.
+    fn finest(self, at_ms: i64, now_ms: i64) -> Level {
+        match now_ms.saturating_sub(at_ms) {
             age if age > self.hours_days * Level::Day.ms() => Level::Day,
             age if age > self.minutes_days * Level::Day.ms() => Level::Hour,
             _ => Level::Minute,
-        };
-        let from_unit = unit(range.from_ms);
-        let from_ms = from_unit.floor(range.from_ms + from_unit.ms() - 1);
-        let to_ms = unit(range.to_ms).floor(range.to_ms);
-        (from_ms < to_ms).then_some(TimeRange { from_ms, to_ms })
+        }
+    }
+
+    /// The same as [`Self::cut`], with a range without length for nothing.
+    fn shown(self, range: TimeRange, now_ms: i64) -> TimeRange {
+        self.cut(range, now_ms).unwrap_or(TimeRange { from_ms: range.to_ms, to_ms: range.to_ms })
     }
 }
 
@@ -129,9 +141,9 @@ pub async fn show(control: &Control, actor: &Actor, query: &Query) -> Result<Mon
     let mut conn = control.store().read().await?;
     let workspaces = conn.workspaces(actor.account()).await?;
     let workspace = filter(actor, &workspaces, &query.workspace)?;
-    let range = Kept::default().cut(query.range, now_ms).unwrap_or(query.range);
+    let range = control.kept().shown(query.range, now_ms);
     let sums = sums(&mut conn, actor, &workspace, &query.model, range, now_ms).await?;
-    let before = match Kept::default().cut(range.previous(), now_ms) {
+    let before = match control.kept().cut(range.previous(), now_ms) {
         Some(previous) => self::sums(&mut conn, actor, &workspace, &query.model, previous, now_ms).await?,
         None => Vec::new(),
     };
@@ -155,6 +167,7 @@ pub async fn show(control: &Control, actor: &Actor, query: &Query) -> Result<Mon
     rows.sort_by(|a, b| (&a.model, &a.workspace).cmp(&(&b.model, &b.workspace)));
     Ok(Monitoring {
         range,
+        workspace,
         summary: summary(rows.iter().map(|it| &it.sum)),
         previous: summary(before.iter()),
         rows,
@@ -202,6 +215,8 @@ fn filter(actor: &Actor, workspaces: &[WorkspaceRow], asked: &str) -> Result<Str
 /// What the charts are drawn of.
 #[derive(Clone, Debug)]
 pub struct Charts {
+    /// What they are of, as [`Monitoring::range`].
+    pub range: TimeRange,
     /// Length of a step in milliseconds.
     pub step_ms: i64,
     /// Counts by step; steps without calls are left out.
@@ -232,11 +247,14 @@ pub async fn charts(control: &Control, actor: &Actor, query: &Query) -> Result<C
         workspace: filter(actor, &workspaces, &query.workspace)?,
         model: query.model.clone(),
     };
-    let step_ms = step_ms(query.range);
+    let range = control.kept().shown(query.range, now_ms);
+    // Within an hour of which the minutes are gone there is nothing to draw.
+    let step_ms = step_ms(range).max(control.kept().finest(range.from_ms, now_ms).ms());
     Ok(Charts {
+        range,
         step_ms,
-        points: conn.points(&series, query.range, step_ms, now_ms).await?,
-        histograms: conn.histograms(&series, query.range, step_ms, now_ms).await?,
+        points: conn.points(&series, range, step_ms, now_ms).await?,
+        histograms: conn.histograms(&series, range, step_ms, now_ms).await?,
     })
 }
 

@@ -1,13 +1,12 @@
 //! The table of the page as comma-separated values, in full precision.
 
-use super::{MonitoringQuery, asked};
+use super::{MonitoringQuery, read, words::Group};
 use crate::ssr::{Caller, ConsoleState};
 use axum::{
     extract::{Query, Request, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use control::{ControlError, monitoring};
 
 /// The labels of the page's columns.
 const LABELS: [&str; 9] = [
@@ -29,41 +28,34 @@ pub(crate) async fn csv(
     request: Request,
 ) -> Response {
     let Some(caller) = request.extensions().get::<Caller>() else { return StatusCode::UNAUTHORIZED.into_response() };
-    let asked = asked(&query, state.control.now_ms());
-    let wanted =
-        monitoring::Query { range: asked.range, workspace: query.workspace.clone(), model: query.model.clone() };
-    match monitoring::show(&state.control, &caller.actor, &wanted).await {
-        Ok(shown) => {
+    match read(&state, caller, query).await {
+        Ok(read) => {
             let headers = [
                 (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
                 (header::CONTENT_DISPOSITION, "attachment; filename=\"monitoring.csv\""),
             ];
-            (headers, text(&shown.rows)).into_response()
+            (headers, text(&read.groups)).into_response()
         }
-        Err(ControlError::NotFound(_)) => StatusCode::NOT_FOUND.into_response(),
-        Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "the figures could not be read");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
+        Err(error) => StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response(),
     }
 }
 
-fn text(rows: &[monitoring::Row]) -> String {
+fn text(groups: &[Group]) -> String {
     let optional = |value: Option<f64>| value.map_or_else(String::new, |it| it.to_string());
     let mut text = LABELS.join(",");
     text.push_str("\r\n");
-    for row in rows {
-        let it = &row.figures;
+    for (model, (workspace, it)) in groups.iter().flat_map(|group| group.parts.iter().map(|part| (&group.model, part)))
+    {
         let fields = [
-            field(&row.model),
-            field(&row.workspace),
-            it.avg_tpm.to_string(),
-            it.avg_rpm.to_string(),
-            it.total_calls.to_string(),
-            it.failed_calls.to_string(),
-            optional(it.failure_rate),
-            optional(it.avg_ttft_ms),
-            optional(it.avg_latency_ms),
+            field(model),
+            field(workspace),
+            it.tpm.to_string(),
+            it.rpm.to_string(),
+            it.calls.to_string(),
+            it.failed.to_string(),
+            optional(it.failure_rate()),
+            optional(it.ttft_ms),
+            optional(it.latency_ms),
         ];
         text.push_str(&fields.join(","));
         text.push_str("\r\n");

@@ -135,7 +135,8 @@ fn refusals(charts: &Charts, axis: Axis) -> ChartView {
     let steps = ((charts.range.to_ms - charts.range.from_ms) / charts.step_ms).div_euclid(COLUMNS) + 1;
     let width = steps * charts.step_ms;
     let slots = (charts.range.to_ms - charts.range.from_ms).div_euclid(width) + 1;
-    let mut columns: Vec<(i64, Vec<u64>)> = (0..slots).map(|i| (charts.range.from_ms + i * width, vec![0; 3])).collect();
+    let mut columns: Vec<(i64, Vec<u64>)> =
+        (0..slots).map(|i| (charts.range.from_ms + i * width, vec![0; 3])).collect();
     for point in &charts.points {
         let slot = usize::try_from((point.at_ms - charts.range.from_ms).div_euclid(width)).unwrap_or(0);
         if let Some((_, parts)) = columns.get_mut(slot) {

@@ -22,7 +22,7 @@ pub(super) struct Averages {
 
 impl Averages {
     #[allow(clippy::cast_precision_loss, reason = "shown with one decimal")]
-    fn failure_rate(&self) -> Option<f64> {
+    pub(super) fn failure_rate(&self) -> Option<f64> {
         (self.calls > 0).then(|| self.failed as f64 / self.calls as f64)
     }
 
@@ -141,8 +141,8 @@ pub(super) struct Group {
     pub(super) parts: Vec<(String, Averages)>,
 }
 
-/// Written groups in the order of `sort`: a column, `-` before it for the highest first; most critical first otherwise.
-pub(super) fn groups(mut groups: Vec<Group>, sort: &str) -> Vec<GroupView> {
+/// Groups in the order of `sort`: a column, `-` before it for the highest first; most critical first otherwise.
+pub(super) fn ordered(mut groups: Vec<Group>, sort: &str) -> Vec<Group> {
     let (column, descending) = sort.strip_prefix('-').map_or((sort, false), |column| (column, true));
     match column {
         "model" => groups.sort_by(|a, b| a.model.cmp(&b.model)),
@@ -161,6 +161,11 @@ pub(super) fn groups(mut groups: Vec<Group>, sort: &str) -> Vec<GroupView> {
     if descending || !known(column) {
         groups.reverse();
     }
+    groups
+}
+
+/// Groups as they are written.
+pub(super) fn written(groups: Vec<Group>) -> Vec<GroupView> {
     let part = |(workspace, figures): (String, Averages)| PartView { workspace, row: figures.row() };
     groups
         .into_iter()
@@ -213,7 +218,7 @@ mod tests {
 
     fn order(sort: &str) -> Vec<String> {
         let all = vec![model("a", 900.0, 1_000, 1), model("b", 5_000.0, 100_000, 9), model("c", 10.0, 1_000, 0)];
-        groups(all, sort).into_iter().map(|it| it.model).collect()
+        ordered(all, sort).into_iter().map(|it| it.model).collect()
     }
 
     #[test]
