@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use limiter::Clock;
 use tokio::sync::Notify;
 
-use crate::{record::Records, settings::Settings, snapshot::Snapshot};
+use crate::{record::Records, settings::Settings, snapshot::Snapshot, wait::Queues};
 
 /// The time of day: for record stamps, expiry of keys and display. No decision depends on it.
 pub trait WallClock: Send + Sync {
@@ -24,6 +24,7 @@ pub struct Gateway {
     pub(crate) records: Arc<Records>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) wall: Arc<dyn WallClock>,
+    pub(crate) queues: Queues,
     draining: AtomicBool,
     running: AtomicUsize,
     finished: Notify,
@@ -50,6 +51,7 @@ impl Gateway {
             records,
             clock,
             wall,
+            queues: Queues::default(),
             draining: AtomicBool::new(false),
             running: AtomicUsize::new(0),
             finished: Notify::new(),
@@ -59,6 +61,11 @@ impl Gateway {
     /// Calls that are being answered.
     pub fn running(&self) -> usize {
         self.running.load(Ordering::Acquire)
+    }
+
+    /// Calls that wait for their admission.
+    pub fn waiting(&self) -> usize {
+        self.queues.waiting()
     }
 
     /// Refuses new calls from now on; running ones go on.

@@ -48,6 +48,7 @@ names! {
     RETRY_COUNT = "x-stainless-retry-count",
     DASHSCOPE_SSE = "x-dashscope-sse",
     WAIT_TIMEOUT = "x-dashscope-wait-timeout",
+    WAITED_MS = "x-sluice-waited-ms",
     FALLBACK = "x-sluice-fallback",
 }
 

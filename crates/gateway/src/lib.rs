@@ -22,6 +22,7 @@ pub mod snapshot;
 mod sse;
 mod upstream;
 mod usage;
+mod wait;
 
 pub use base::{BaseError, Credential};
 pub use gateway::{Gateway, WallClock};

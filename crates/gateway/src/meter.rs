@@ -200,6 +200,7 @@ impl Run {
             }
         };
         permit.settle(settlement);
+        self.running.gateway().queues.changed(&self.call.grant.cell);
         let record = self.call.record(outcome, tokens, self.ttft_us, self.fell_back, self.now());
         self.running.gateway().records.push(record);
     }

@@ -1,7 +1,8 @@
 //! Token counts as providers report them: inside events, or somewhere at the top of a body that passes in pieces.
 
-use std::sync::LazyLock;
+use std::{num::IntErrorKind, sync::LazyLock};
 
+use domain::units::HIGHEST_LIMIT;
 use memchr::memmem;
 
 use crate::json::{Fault, Kind, Scanner};
@@ -29,9 +30,7 @@ impl Counts {
                 return it.skip().map(drop);
             }
             let span = it.number()?;
-            // A count may be written as 12.0; what is no number of tokens is not said.
-            let text = std::str::from_utf8(it.slice(span)).unwrap_or_default();
-            let Ok(count) = text.strip_suffix(".0").unwrap_or(text).parse::<u64>() else { return Ok(()) };
+            let Some(count) = count(it.slice(span)) else { return Ok(()) };
             match &*name {
                 b"prompt_tokens" | b"input_tokens" => counts.prompt = Some(count),
                 b"completion_tokens" | b"output_tokens" => counts.output = Some(count),
@@ -69,6 +68,18 @@ impl Counts {
     pub(crate) fn total_tokens(&self) -> u64 {
         let sum = || self.prompt_tokens().unwrap_or(0).saturating_add(self.output.unwrap_or(0));
         self.total.unwrap_or_else(sum)
+    }
+}
+
+/// A count may be written as 12.0; what is no number of tokens is not said. No call has more tokens than the highest
+/// limit, and sums over many calls stay numbers that way.
+fn count(number: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(number).ok()?;
+    let digits = text.strip_suffix(".0").unwrap_or(text);
+    match digits.parse::<u64>() {
+        Ok(count) => Some(count.min(HIGHEST_LIMIT)),
+        Err(error) if *error.kind() == IntErrorKind::PosOverflow => Some(HIGHEST_LIMIT),
+        Err(_) => None,
     }
 }
 
@@ -340,6 +351,20 @@ mod tests {
         assert_eq!((embeddings.prompt_tokens(), embeddings.total_tokens()), (Some(8), 8));
         let native = read(r#"{"input_tokens":4,"output_tokens":6,"input_tokens_details":{"text_tokens":4}}"#);
         assert_eq!((native.prompt_tokens(), native.total_tokens()), (Some(4), 10));
+    }
+
+    #[test]
+    fn no_count_is_beyond_the_highest_limit() {
+        for number in ["18446744073709551615", "99999999999999999999999", "1000000000001.0"] {
+            let body = format!(
+                r#"{{"usage":{{"prompt_tokens":{number},"completion_tokens":{number},"total_tokens":{number}}}}}"#
+            );
+            let expected = said(HIGHEST_LIMIT, HIGHEST_LIMIT, HIGHEST_LIMIT);
+            assert_eq!((in_body(body.as_bytes()), found(&body, 7)), (expected, expected), "{number}");
+        }
+        for number in ["-1", "1.5", "1e3"] {
+            assert_eq!(in_body(format!(r#"{{"usage":{{"total_tokens":{number}}}}}"#).as_bytes()), None, "{number}");
+        }
     }
 
     #[test]

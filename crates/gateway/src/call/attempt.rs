@@ -64,7 +64,8 @@ impl Attempt {
         let first_byte = timeouts.first_byte.unwrap_or(settings.first_byte_timeout);
         let patience = timeouts.silence.unwrap_or(settings.silence_timeout);
         let stamp = settings.stamp_admissions.then(|| run.admitted_at());
-        let request = outgoing(call, &base, &grant, stamp);
+        let left_s = call.wishes.left_s(settings, timing.wait_us).filter(|_| grant.model.provider.native.is_some());
+        let request = outgoing(call, &base, &grant, stamp, left_s);
         let sent = tokio::time::timeout(first_byte, call.pool.send(&base.origin, request)).await;
         timing.upstream_us = Some(head.gateway.clock.now().since(decided));
         let came = match sent {
@@ -96,6 +97,10 @@ impl Attempt {
 impl Ended {
     pub(super) fn grant(&self) -> &Grant {
         &self.grant
+    }
+
+    pub(super) fn wait_us(&self) -> u64 {
+        self.timing.wait_us
     }
 
     /// The word for why a backup may take over; `None` if it may not.
@@ -198,7 +203,7 @@ impl Trouble {
 }
 
 /// What the provider is sent: the client's bytes, spliced where the contract says so, and the gateway's credential.
-fn outgoing(call: &Limited<'_>, base: &Base, grant: &Grant, stamp: Option<Micros>) -> Outgoing {
+fn outgoing(call: &Limited<'_>, base: &Base, grant: &Grant, stamp: Option<Micros>, left_s: Option<u64>) -> Outgoing {
     let (head, fields) = (call.head, &call.fields);
     let mut splices = Vec::new();
     if let Some(model) = &fields.model
@@ -235,6 +240,9 @@ fn outgoing(call: &Limited<'_>, base: &Base, grant: &Grant, stamp: Option<Micros
     let _ = write!(out, "\r\ncontent-length: {}\r\n", body.length());
     if let Some(Micros(us)) = stamp {
         let _ = write!(out, "x-sluice-admitted-us: {us}\r\n");
+    }
+    if let Some(seconds) = left_s {
+        let _ = write!(out, "{}: {seconds}\r\n", headers::WAIT_TIMEOUT);
     }
     out.extend_from_slice(b"\r\n");
     Outgoing { head: out, body }

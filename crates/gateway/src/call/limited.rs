@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
-use limiter::{Decision, Demand, Denial, Micros, Standing};
+use limiter::{Decision, Demand, Denial, Micros, Standing, WorkspaceSlot};
 
 use super::{
     attempt::{Attempt, Ended},
@@ -13,6 +13,7 @@ use super::{
     wishes::Wishes,
 };
 use crate::{
+    base::Base,
     gateway::Running,
     headers::{self, Timing},
     meter::{Call, Run},
@@ -23,6 +24,7 @@ use crate::{
     route::Operation,
     snapshot::{Grant, KeyDigest, KeyEntry, WorkspaceEntry},
     upstream::Pool,
+    wait::Waiting,
 };
 
 pub(super) struct Limited<'a> {
@@ -49,6 +51,31 @@ struct Refusing {
     timing: Timing,
 }
 
+/// What a call finds in the snapshot.
+struct Found {
+    call: Call,
+    grant: Arc<Grant>,
+    base: Arc<Base>,
+    workspace: Arc<WorkspaceEntry>,
+}
+
+/// A call whose client hangs up while it waits is recorded all the same.
+struct Left<'a> {
+    head: &'a Head,
+    call: &'a Call,
+    waiting: bool,
+}
+
+impl Drop for Left<'_> {
+    fn drop(&mut self) {
+        if self.waiting {
+            let gateway = &self.head.gateway;
+            let now = gateway.clock.now();
+            gateway.records.push(self.call.record(Outcome::HangUp, Tokens::default(), None, false, now));
+        }
+    }
+}
+
 /// What a call has come to before it is sent.
 enum Admission {
     Stopped(Response<Answer>),
@@ -59,11 +86,19 @@ enum Admission {
 
 impl Limited<'_> {
     pub(super) async fn answer(&self, running: Running) -> Response<Answer> {
-        let (attempt, refusing) = match self.admit(running) {
-            Admission::Stopped(response) => return response,
-            Admission::Admitted(attempt) => (attempt, None),
-            Admission::Backup(attempt, refusing) => (attempt, Some(refusing)),
+        let (admission, waited_us) = self.admit(running).await;
+        let mut response = match admission {
+            Admission::Stopped(response) => response,
+            Admission::Admitted(attempt) => self.run(attempt, None).await,
+            Admission::Backup(attempt, refusing) => self.run(attempt, Some(refusing)).await,
         };
+        if let Some(us) = waited_us {
+            response.headers_mut().insert(&headers::WAITED_MS, (us / 1000).into());
+        }
+        response
+    }
+
+    async fn run(&self, attempt: Attempt, refusing: Option<Box<Refusing>>) -> Response<Answer> {
         let backup = if refusing.is_none() { self.backup_of(&attempt.grant).is_some() } else { true };
         let ended = attempt.send(self, backup).await;
         let Some(cause) = ended.fallback_cause().filter(|_| backup) else {
@@ -83,11 +118,7 @@ impl Limited<'_> {
 
     /// Runs the backup of a call whose provider failed; if that fails too, answers what the first came to.
     async fn fall_back(&self, mut first: Ended, cause: &'static str) -> Response<Answer> {
-        let admitted = {
-            let snapshot = self.head.gateway.snapshot.load();
-            let entry = snapshot.find(&self.digest, self.head.now_ms);
-            entry.and_then(|entry| self.admit_backup(first.grant(), entry))
-        };
+        let admitted = self.admit_backup(first.grant(), first.wait_us());
         if let Some(attempt) = admitted {
             let second = attempt.send(self, true).await;
             if second.fallback_cause().is_none() {
@@ -104,11 +135,51 @@ impl Limited<'_> {
         response
     }
 
-    /// Finds the model and asks its cell. One snapshot decides: it may have changed while the body came in.
-    fn admit(&self, running: Running) -> Admission {
+    /// Finds the model and asks its cell; with the microseconds it waited, if it asked to wait.
+    async fn admit(&self, running: Running) -> (Admission, Option<u64>) {
+        let gateway = &self.head.gateway;
+        let Found { mut call, grant, base, workspace } = match self.find() {
+            Ok(found) => found,
+            Err(response) => return (Admission::Stopped(*response), None),
+        };
+        let mut timing = Timing::default();
+        let mut waited_us = None;
+        let decision = if self.wishes.wait_s == 0 {
+            gateway.queues.admit(&grant.cell, workspace.slot, &grant.limits, self.demand())
+        } else {
+            // Boxed, for few calls wait, and all would carry the room for it.
+            let decision = Box::pin(self.wait(&call, workspace.slot)).await;
+            timing.wait_us = gateway.clock.now().since(self.read_at);
+            waited_us = Some(timing.wait_us);
+            call.started_at_ms = gateway.wall.now_ms();
+            decision
+        };
+        let decided = gateway.clock.now();
+        timing.limiter_us = decided.since(self.read_at).saturating_sub(timing.wait_us);
+        let (denial, standing) = match decision {
+            Decision::Admitted(permit, standing) => {
+                let run = Run::new(running, call, permit);
+                return (Admission::Admitted(Attempt { run, grant, base, standing, timing, decided }), waited_us);
+            }
+            Decision::Denied(denial, standing) => (denial, standing),
+        };
+        let backup = self.backup_of(&grant).is_some();
+        let attempt = if backup { self.admit_backup(&grant, timing.wait_us) } else { None };
+        let outcome = Outcome::Refused(refused(&denial));
+        gateway.records.push(call.record(outcome, Tokens::default(), None, attempt.is_some(), decided));
+        let refusing = Refusing { denial, standing, grant, workspace, timing };
+        let admission = match attempt {
+            Some(attempt) => Admission::Backup(attempt, Box::new(refusing)),
+            None => Admission::Stopped(self.refuse(&refusing, backup.then_some("refused"))),
+        };
+        (admission, waited_us)
+    }
+
+    /// The model asked for. One snapshot says: it may have changed while the body came in.
+    fn find(&self) -> Result<Found, Box<Response<Answer>>> {
         let head = self.head;
-        let stop = |refusal: &Refusal<'_>| Admission::Stopped(head.refuse(refusal));
-        let name = &*self.fields.model.as_ref().expect("a body without a model is invalid").name;
+        let stop = |refusal: &Refusal<'_>| Err(Box::new(head.refuse(refusal)));
+        let name = self.name();
         let snapshot = head.gateway.snapshot.load();
         let Some(entry) = snapshot.find(&self.digest, head.now_ms) else { return stop(&Refusal::NoKey) };
         let workspace = &entry.workspace;
@@ -119,29 +190,32 @@ impl Limited<'_> {
             });
         };
         let Some(base) = offered(head.dialect, grant) else { return stop(&Refusal::NotOffered(name)) };
-        let call = self.describe(entry, grant);
-        let decision = grant.cell.admit(workspace.slot, &grant.limits, self.demand());
-        let decided = head.gateway.clock.now();
-        let timing = Timing { limiter_us: decided.since(self.read_at), ..Timing::default() };
-        let (denial, standing) = match decision {
-            Decision::Admitted(permit, standing) => {
-                let run = Run::new(running, call, permit);
-                let (grant, base) = (Arc::clone(grant), Arc::clone(base));
-                return Admission::Admitted(Attempt { run, grant, base, standing, timing, decided });
-            }
-            Decision::Denied(denial, standing) => (denial, standing),
-        };
-        let backup = self.backup_of(grant).is_some();
-        let attempt = if backup { self.admit_backup(grant, entry) } else { None };
-        let refused =
-            call.record(Outcome::Refused(refused(&denial)), Tokens::default(), None, attempt.is_some(), decided);
-        head.gateway.records.push(refused);
-        let (grant, workspace) = (Arc::clone(grant), Arc::clone(workspace));
-        let refusing = Refusing { denial, standing, grant, workspace, timing };
-        match attempt {
-            Some(attempt) => Admission::Backup(attempt, Box::new(refusing)),
-            None => Admission::Stopped(self.refuse(&refusing, backup.then_some("refused"))),
-        }
+        Ok(Found {
+            call: self.describe(entry, grant),
+            grant: Arc::clone(grant),
+            base: Arc::clone(base),
+            workspace: Arc::clone(workspace),
+        })
+    }
+
+    fn name(&self) -> &str {
+        &self.fields.model.as_ref().expect("a body without a model is invalid").name
+    }
+
+    async fn wait(&self, call: &Call, slot: WorkspaceSlot) -> Decision {
+        let gateway = &self.head.gateway;
+        let (snapshot, digest, now_ms) = (Arc::clone(&gateway.snapshot), self.digest, self.head.now_ms);
+        let model = self.name().to_owned();
+        let limits_now = Arc::new(move || {
+            let snapshot = snapshot.load();
+            Some(snapshot.find(&digest, now_ms)?.workspace.grants.get(&*model)?.limits)
+        });
+        let request = Waiting { slot, demand: self.demand(), limits: call.grant.limits, limits_now };
+        let mut left = Left { head: self.head, call, waiting: true };
+        let patience = self.wishes.patience(&gateway.settings);
+        let decision = gateway.queues.wait(&call.grant.cell, request, patience).await;
+        left.waiting = false;
+        decision
     }
 
     /// The backup's code, if this call may fall back to it.
@@ -151,18 +225,21 @@ impl Limited<'_> {
     }
 
     /// A permit of the backup, if the workspace may call it, it speaks the dialect, and its own limits allow.
-    fn admit_backup(&self, grant: &Grant, entry: &KeyEntry) -> Option<Attempt> {
+    fn admit_backup(&self, grant: &Grant, wait_us: u64) -> Option<Attempt> {
         let head = self.head;
+        let snapshot = head.gateway.snapshot.load();
+        let entry = snapshot.find(&self.digest, head.now_ms)?;
         let backup = entry.workspace.grants.get(self.backup_of(grant)?)?;
         let base = Arc::clone(offered(head.dialect, backup)?);
         let call = self.describe(entry, backup);
         let Decision::Admitted(permit, standing) =
-            backup.cell.admit(entry.workspace.slot, &backup.limits, self.demand())
+            head.gateway.queues.admit(&backup.cell, entry.workspace.slot, &backup.limits, self.demand())
         else {
             return None;
         };
         let decided = head.gateway.clock.now();
-        let timing = Timing { limiter_us: decided.since(self.read_at), ..Timing::default() };
+        let limiter_us = decided.since(self.read_at).saturating_sub(wait_us);
+        let timing = Timing { limiter_us, wait_us, ..Timing::default() };
         let run = Run::new(Running::new(&head.gateway), call, permit);
         Some(Attempt { run, grant: Arc::clone(backup), base, standing, timing, decided })
     }

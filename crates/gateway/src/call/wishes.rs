@@ -1,8 +1,10 @@
 //! What a call asks of the gateway itself, in headers of its own.
 
+use std::time::Duration;
+
 use http::HeaderMap;
 
-use crate::{headers, refusal::Refusal};
+use crate::{headers, refusal::Refusal, settings::Settings};
 
 /// What a call asks of the gateway itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,6 +16,17 @@ pub(super) struct Wishes {
 }
 
 impl Wishes {
+    /// How long the call may wait here.
+    pub(super) fn patience(&self, settings: &Settings) -> Duration {
+        Duration::from_secs(self.wait_s).min(settings.max_wait)
+    }
+
+    /// Whole seconds of it that are left after `waited_us`, for a provider that has a queue of its own.
+    pub(super) fn left_s(&self, settings: &Settings, waited_us: u64) -> Option<u64> {
+        let left = self.patience(settings).saturating_sub(Duration::from_micros(waited_us)).as_secs();
+        (left > 0).then_some(left)
+    }
+
     pub(super) fn read(headers: &HeaderMap) -> Result<Self, Refusal<'static>> {
         let mut wishes = Self::default();
         if let Some(value) = headers.get(&headers::WAIT_TIMEOUT) {

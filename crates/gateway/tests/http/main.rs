@@ -8,3 +8,4 @@ mod limits;
 mod streams;
 mod support;
 mod trouble;
+mod waiting;

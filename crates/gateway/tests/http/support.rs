@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
@@ -22,7 +22,7 @@ use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use limiter::{Ledger, ManualClock, Micros, Surge};
+use limiter::{Clock, Ledger, ManualClock, Micros, Surge};
 use testkit::{Provider, ProviderSettings};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -46,6 +46,14 @@ pub(crate) struct House {
     pub(crate) served: tokio::task::JoinHandle<std::io::Result<()>>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     records: Arc<Records>,
+}
+
+struct Monotonic(Instant);
+
+impl Clock for Monotonic {
+    fn now(&self) -> Micros {
+        Micros(600_000_000 + u64::try_from(self.0.elapsed().as_micros()).unwrap())
+    }
 }
 
 struct Wall(AtomicI64);
@@ -84,23 +92,32 @@ impl House {
 
     /// With contents that differ from [`Self::contents`].
     pub(crate) async fn with(settings: Settings, change: impl FnOnce(&mut Contents)) -> Self {
+        Self::on(settings, None, change).await
+    }
+
+    /// On a clock that runs, for calls that wait.
+    pub(crate) async fn running(change: impl FnOnce(&mut Contents)) -> Self {
+        Self::on(Settings::default(), Some(Arc::new(Monotonic(Instant::now()))), change).await
+    }
+
+    async fn on(settings: Settings, clock: Option<Arc<dyn Clock>>, change: impl FnOnce(&mut Contents)) -> Self {
         let provider =
             Provider::start(ProviderSettings { credential: Some(CREDENTIAL.into()), ..ProviderSettings::instant() })
                 .await
                 .unwrap();
-        let clock = Arc::new(ManualClock::at(Micros(600_000_000)));
-        let ledger = Ledger::new(Arc::clone(&clock) as _, Surge::default());
+        let manual = Arc::new(ManualClock::at(Micros(600_000_000)));
+        let clock = clock.unwrap_or_else(|| Arc::clone(&manual) as _);
+        let ledger = Ledger::new(Arc::clone(&clock), Surge::default());
         let records = Arc::new(Records::new(100_000));
         let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
         let wall = Arc::new(Wall(AtomicI64::new(NOW_MS)));
-        let gateway =
-            Gateway::new(settings, Arc::clone(&snapshot), Arc::clone(&records), Arc::clone(&clock) as _, wall);
+        let gateway = Gateway::new(settings, Arc::clone(&snapshot), Arc::clone(&records), clock, wall);
         let gateway = Arc::new(gateway);
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let addr = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         let served = tokio::spawn(gateway::serve(listener, Arc::clone(&gateway), shutdown.clone()));
-        let house = Self { provider, addr, clock, gateway, shutdown, ledger, served, snapshot, records };
+        let house = Self { provider, addr, clock: manual, gateway, shutdown, ledger, served, snapshot, records };
         let mut contents = house.contents();
         change(&mut contents);
         house.set(contents);
