@@ -296,10 +296,10 @@ impl Cell {
         }
     }
 
-    /// Gives back memory; after 120 s without a call, all of it. `true` if nothing is left.
-    pub fn sweep(&mut self, now: Micros) -> bool {
+    /// Gives back memory; after 120 s without a call, all of it.
+    pub fn sweep(&mut self, now: Micros) {
         self.last = self.last.max(now);
-        let Some(log) = &mut self.log else { return self.flushed_all() };
+        let Some(log) = &mut self.log else { return };
         log.expire(self.last);
         log.shrink();
         if log.is_empty() && !self.touched.counts(IDLE, self.last) {
@@ -308,11 +308,13 @@ impl Cell {
             self.flush.iter_mut().for_each(|it| it.release());
             self.journal.iter_mut().for_each(|it| it.release());
         }
-        self.log.is_none() && self.flushed_all()
     }
 
-    fn flushed_all(&self) -> bool {
-        self.flush.as_ref().is_none_or(|it| it.is_empty()) && self.journal.as_ref().is_none_or(|it| it.is_empty())
+    /// Whether nothing would be lost with this cell but what it learned.
+    pub fn is_spent(&self) -> bool {
+        self.log.is_none()
+            && self.flush.as_ref().is_none_or(|it| it.is_empty())
+            && self.journal.as_ref().is_none_or(|it| it.is_empty())
     }
 }
 

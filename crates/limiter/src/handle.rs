@@ -154,9 +154,12 @@ impl CellHandle {
         self.cell.lock().drain_journal(into, &self.key, wall_offset_us, workspace);
     }
 
-    /// Gives back memory; `true` if the cell holds no charges.
-    pub(crate) fn sweep(&self) -> bool {
-        self.with(Cell::sweep)
+    pub(crate) fn sweep(&self) {
+        self.with(Cell::sweep);
+    }
+
+    pub(crate) fn is_spent(&self) -> bool {
+        self.cell.lock().is_spent()
     }
 
     // The clock is read inside the lock: read before it, two threads could charge in another order than they read.

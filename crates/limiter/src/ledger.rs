@@ -114,6 +114,6 @@ impl Ledger {
             cell.sweep();
         }
         // Under the map's lock nobody can get hold of a cell that only the map holds.
-        self.cells.lock().retain(|_, cell| Arc::strong_count(cell) > 1 || !cell.sweep());
+        self.cells.lock().retain(|_, cell| Arc::strong_count(cell) > 1 || !cell.is_spent());
     }
 }
