@@ -146,6 +146,37 @@ fn a_run_of_the_process_settles_its_own_calls_only() {
 }
 
 #[test]
+fn a_charge_as_old_as_its_window_has_left_it() {
+    let clock = clock();
+    let world = journaled(&clock, limits(2, None), limits(None, None));
+    let mut journal = Vec::new();
+    for pause in [SECOND, MINUTE - SECOND, SECOND] {
+        drop(world.admit(1, 0));
+        clock.advance(pause);
+    }
+    drop(world.admit(1, 0));
+    world.ledger.drain_journal(OFFSET, &mut journal);
+    let report = verify(&journal);
+    assert!(report.holds(), "{:?}", report.rows);
+    assert_eq!(row(&report, Scope::Account, Cause::Requests, Window::Minute).highest, 2);
+    assert_eq!(row(&report, Scope::Account, Cause::Requests, Window::Second).highest, 1);
+}
+
+#[test]
+fn each_chunk_can_be_read_alone() {
+    let clock = clock();
+    let world = journaled(&clock, limits(2, 600), limits(1, None));
+    for _ in 0..2 {
+        let mut chunk = Vec::new();
+        drop(world.admit(1, 0));
+        world.ledger.drain_journal(OFFSET, &mut chunk);
+        let report = verify(&chunk);
+        assert_eq!((report.admissions, report.rows.len()), (1, 4 + 2));
+        clock.advance(MINUTE);
+    }
+}
+
+#[test]
 fn a_torn_end_is_told_and_damage_is_an_error() {
     let clock = clock();
     let world = journaled(&clock, limits(600, None), limits(None, None));
