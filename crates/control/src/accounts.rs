@@ -47,6 +47,22 @@ pub async fn find(control: &Control, name: Option<&str>) -> Result<AccountRow> {
     }
 }
 
+/// The same without making anything: on a fresh installation the account that would be made. For a dry run.
+///
+/// # Errors
+/// [`ControlError::NotFound`] for an unknown name.
+pub async fn find_or_planned(control: &Control, name: Option<&str>) -> Result<AccountRow> {
+    if name.is_none() && list(control).await?.is_empty() {
+        return Ok(planned(&new_id(), control.now_ms()));
+    }
+    find(control, name).await
+}
+
+/// The first account before it is made.
+pub(crate) fn planned(id: &str, now_ms: i64) -> AccountRow {
+    AccountRow::with_defaults(id, FIRST_ACCOUNT, now_ms)
+}
+
 /// Makes an account with its default workspace. For the command line.
 ///
 /// # Errors

@@ -236,10 +236,13 @@ pub async fn accept(control: &Control, token: &Secret<String>, password: Secret<
         return Err(ControlError::NotFound("this invitation"));
     }
     let hash = control.0.passwords.hash(password).await;
-    let mut tx = control.store().begin().await?;
-    let member = tx.member_by_invite(&digest, now_ms).await?.ok_or(ControlError::NotFound("this invitation"))?;
-    tx.set_password(&member.account_id, &member.id, &hash).await?;
-    tx.commit().await?;
+    // Who holds the link acts as the member that it was made for.
+    let actor = open.and_then(|it| Actor::member(&it, None)).ok_or(ControlError::NotFound("this invitation"))?;
+    let mut edit = control.edit(&actor).await?;
+    let member = edit.member_by_invite(&digest, now_ms).await?.ok_or(ControlError::NotFound("this invitation"))?;
+    edit.set_password(&member.account_id, &member.id, &hash).await?;
+    edit.note::<()>("accept invitation of", Object::Member, &member.email, None, None);
+    edit.commit().await?;
     Ok(member.id)
 }
 
@@ -251,13 +254,14 @@ pub async fn invite_again(control: &Control, actor: &Actor, id: &str) -> Result<
     // Said before anything is read: who may manage nobody learns nothing of members.
     actor.authorise(Action::ManageMember(Role::Viewer))?;
     let mut edit = control.edit(actor).await?;
-    let (_, role) = existing(&mut edit, actor, id).await?;
+    let (row, role) = existing(&mut edit, actor, id).await?;
     actor.authorise(Action::ManageMember(role))?;
     let token = secret::random_text(32);
     let expires_at = edit.now_ms + INVITATION_MS;
     if edit.set_invite(actor.account(), id, &secret::digest(&token), expires_at).await? == 0 {
         return Err(ControlError::Refused("this invitation was accepted".to_owned()));
     }
+    edit.note::<()>("renew invitation of", Object::Member, &row.email, None, None);
     edit.commit().await?;
     Ok(Invitation { member: id.to_owned(), token: Secret::new(token) })
 }

@@ -11,14 +11,12 @@ use crate::{Actor, Control, ControlError, Passwords, Result, Secret, edit::Objec
 /// [`ControlError::TooManyAttempts`] after several failures.
 pub async fn sign_in(control: &Control, email: &str, password: Secret<String>, origin: &str) -> Result<MemberRow> {
     let email = email.trim().to_lowercase();
-    control.0.attempts.allow(&email, origin)?;
+    let attempt = control.0.attempts.begin(&email, origin)?;
     let member = control.store().read().await?.member_by_email(&email).await?;
     let stored = member.as_ref().and_then(|it| it.password_hash.clone());
     let right = control.0.passwords.verify(password, stored).await;
-    let Some(member) = member.filter(|_| right) else {
-        control.0.attempts.failed(&email, origin);
-        return Err(ControlError::WrongCredentials);
-    };
+    let Some(member) = member.filter(|_| right) else { return Err(ControlError::WrongCredentials) };
+    attempt.succeeded();
     let mut tx = control.store().begin().await?;
     tx.signed_in(&member.id, control.now_ms()).await?;
     tx.commit().await?;
@@ -48,11 +46,11 @@ pub async fn change_password(
     let id = actor.standing.member.as_str();
     let row = control.store().read().await?.member(id).await?.ok_or(ControlError::NotFound("the member"))?;
     let email = row.email.to_lowercase();
-    control.0.attempts.allow(&email, origin)?;
+    let attempt = control.0.attempts.begin(&email, origin)?;
     if !control.0.passwords.verify(current, row.password_hash).await {
-        control.0.attempts.failed(&email, origin);
         return Err(ControlError::field("current", "this is not your password"));
     }
+    attempt.succeeded();
     let mut check = Check::default();
     check.take("password", Passwords::check(&password));
     check.done()?;

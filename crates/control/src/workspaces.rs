@@ -284,6 +284,7 @@ pub async fn set_limits(control: &Control, actor: &Actor, command: &SetLimits) -
     }
     let now_ms = edit.now_ms;
     let models = edit.models(actor.account()).await?;
+    let before = edit.workspace_limits(actor.account(), &row.id).await?;
     let mut check = Check::default();
     let mut wanted: Vec<LimitRow> = Vec::with_capacity(command.grants.len());
     for grant in &command.grants {
@@ -296,8 +297,10 @@ pub async fn set_limits(control: &Control, actor: &Actor, command: &SetLimits) -
             check.wrong(&format!("model.{code}"), "this model is named twice");
             continue;
         }
-        let rpm = check.take(&format!("rpm.{code}"), parse_limit(&grant.rpm).and_then(|it| own_rpm(it, model)));
-        let tpm = check.take(&format!("tpm.{code}"), parse_limit(&grant.tpm).and_then(|it| own_tpm(it, model, now_ms)));
+        let stored = stored(&before, code);
+        let rpm = parse_limit(&grant.rpm).and_then(|it| own_rpm(it, model, stored));
+        let tpm = parse_limit(&grant.tpm).and_then(|it| own_tpm(it, model, stored, now_ms));
+        let (rpm, tpm) = (check.take(&format!("rpm.{code}"), rpm), check.take(&format!("tpm.{code}"), tpm));
         wanted.push(LimitRow {
             workspace_id: row.id.clone(),
             account_id: row.account_id.clone(),
@@ -310,7 +313,6 @@ pub async fn set_limits(control: &Control, actor: &Actor, command: &SetLimits) -
     if edit.touch_workspace(actor.account(), &row.id, command.revision).await? == 0 {
         return Err(ControlError::Conflict("this workspace"));
     }
-    let before = edit.workspace_limits(actor.account(), &row.id).await?;
     wanted.sort_by(|a, b| a.model_code.cmp(&b.model_code));
     if before == wanted {
         return Ok(command.revision);
@@ -333,26 +335,39 @@ pub(crate) async fn replace(tx: &mut Tx, row: &WorkspaceRow, before: &[LimitRow]
     Ok(())
 }
 
-/// A workspace's own RPM, checked against the account's.
-pub(crate) fn own_rpm(given: Option<u64>, model: &ModelRow) -> std::result::Result<Option<i64>, LimitError> {
-    check_workspace_limit(given, u64::try_from(model.rpm).ok(), Cause::Requests)?;
-    Ok(given.and_then(|it| i64::try_from(it).ok()))
+/// What a workspace has of a model already.
+pub(crate) fn stored<'a>(before: &'a [LimitRow], model: &str) -> Option<&'a LimitRow> {
+    before.iter().find(|it| it.model_code == model)
 }
 
-/// A workspace's own TPM, checked against the account's of this moment.
+/// A workspace's own RPM, checked against the account's. What is stored stays as it is when the account's falls below it.
+pub(crate) fn own_rpm(
+    given: Option<u64>,
+    model: &ModelRow,
+    stored: Option<&LimitRow>,
+) -> std::result::Result<Option<i64>, LimitError> {
+    let wanted = given.and_then(|it| i64::try_from(it).ok());
+    if wanted.is_none() || wanted != stored.and_then(|it| it.rpm) {
+        check_workspace_limit(given, u64::try_from(model.rpm).ok(), Cause::Requests)?;
+    }
+    Ok(wanted)
+}
+
+/// A workspace's own TPM, checked against the account's of this moment. What is stored stays as it is when an increase
+/// ends.
 pub(crate) fn own_tpm(
     given: Option<u64>,
     model: &ModelRow,
+    stored: Option<&LimitRow>,
     now_ms: i64,
 ) -> std::result::Result<Option<i64>, LimitError> {
-    match (given, model.effective_tpm(now_ms)) {
-        (None, _) => Ok(None),
-        (Some(_), None) => Err(LimitError::NotMetered),
-        (Some(_), account) => {
-            check_workspace_limit(given, account.and_then(|it| u64::try_from(it).ok()), Cause::Tokens)?;
-            Ok(given.and_then(|it| i64::try_from(it).ok()))
-        }
+    let Some(number) = given else { return Ok(None) };
+    let account = model.effective_tpm(now_ms).ok_or(LimitError::NotMetered)?;
+    let wanted = i64::try_from(number).ok();
+    if wanted.is_none() || wanted != stored.and_then(|it| it.tpm) {
+        check_workspace_limit(given, u64::try_from(account).ok(), Cause::Tokens)?;
     }
+    Ok(wanted)
 }
 
 /// A workspace that is not archived, by its name in commands or its id.

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use domain::Action;
 
-use crate::{Actor, Control, ControlError};
+use crate::{Actor, Control, ControlError, accounts};
 
 /// Where the file and its surroundings are found.
 pub struct Source<'a> {
@@ -57,7 +57,8 @@ impl From<store::StoreError> for ApplyError {
     }
 }
 
-/// Applies the file, or with `dry_run` only finds out what applying it would do.
+/// Applies the file, or with `dry_run` only finds out what applying it would do, also to an account that is only planned
+/// (see [`accounts::find_or_planned`]).
 ///
 /// # Errors
 /// [`ApplyError::File`] with every problem found; nothing was changed then.
@@ -65,6 +66,11 @@ pub async fn apply(control: &Control, actor: &Actor, source: &Source<'_>, dry_ru
     actor.authorise(Action::Configure)?;
     let file = file::parse(source)?;
     let mut edit = control.edit(actor).await?;
+    if dry_run && edit.account(actor.account()).await?.is_none() {
+        // The account is planned itself; like everything else it goes when the transaction is dropped.
+        let row = accounts::planned(actor.account(), edit.now_ms);
+        accounts::insert(&mut edit, &row).await?;
+    }
     let plan = write::write(control, &mut edit, actor, &file, source).await?;
     if !dry_run && !plan.changes.is_empty() {
         edit.commit().await?;

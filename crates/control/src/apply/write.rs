@@ -345,6 +345,7 @@ impl Apply<'_> {
         models: &BTreeMap<String, ModelRow>,
     ) -> Result<(), ApplyError> {
         let now_ms = self.edit.now_ms;
+        let before = self.edit.workspace_limits(&row.account_id, &row.id).await?;
         let mut limits: Vec<LimitRow> = Vec::with_capacity(wanted.models.len());
         for grant in &wanted.models {
             let (at, code) = (grant.code.span().start, grant.code.get_ref());
@@ -356,8 +357,9 @@ impl Apply<'_> {
                 self.problems.at(at, format!("model {code} stands twice in workspace {}", row.name));
                 continue;
             }
-            let rpm = self.own_limit(grant.rpm.as_ref(), |given| workspaces::own_rpm(given, model));
-            let tpm = self.own_limit(grant.tpm.as_ref(), |given| workspaces::own_tpm(given, model, now_ms));
+            let stored = workspaces::stored(&before, code);
+            let rpm = self.own_limit(grant.rpm.as_ref(), |given| workspaces::own_rpm(given, model, stored));
+            let tpm = self.own_limit(grant.tpm.as_ref(), |given| workspaces::own_tpm(given, model, stored, now_ms));
             limits.push(LimitRow {
                 workspace_id: row.id.clone(),
                 account_id: row.account_id.clone(),
@@ -370,7 +372,6 @@ impl Apply<'_> {
             return Ok(());
         }
         limits.sort_by(|a, b| a.model_code.cmp(&b.model_code));
-        let before = self.edit.workspace_limits(&row.account_id, &row.id).await?;
         if before == limits {
             return Ok(());
         }

@@ -1,4 +1,5 @@
 use control::{
+    Actor, accounts,
     apply::ApplyError,
     increases::{self, IncreaseForm},
 };
@@ -18,8 +19,8 @@ async fn check(it: &Fixture, text: &str, expected: &[&str]) {
 #[tokio::test]
 async fn a_file_is_applied_once_and_then_there_is_nothing_to_do() {
     let it = Fixture::bare().await;
-    let account = control::accounts::find(&it.control, None).await.unwrap();
-    let actor = control::Actor::command_line(&account.id);
+    let account = accounts::find(&it.control, None).await.unwrap();
+    let actor = Actor::command_line(&account.id);
     let planned = it.apply_in(&actor, FILE, it.folder.path(), true).await.unwrap();
     let after_dry_run = it.revision().await;
     let applied = it.apply(&actor, FILE).await.unwrap();
@@ -181,6 +182,19 @@ async fn an_active_increase_survives_and_counts() {
     let shown = increases::rate_limits(&it.control, &it.owner).await.unwrap();
     let model = shown.into_iter().find(|it| it.model == "qwen-plus").unwrap();
     assert_eq!((model.rpm, model.default_tpm, model.tpm), (500, Some(1_000_000), Some(1_500_000)));
+}
+
+#[tokio::test]
+async fn a_dry_run_on_a_fresh_installation_makes_no_account() {
+    let it = Fixture::bare().await;
+    let before = it.revision().await;
+    let planned = accounts::find_or_planned(&it.control, None).await.unwrap();
+    let actor = Actor::command_line(&planned.id);
+    let plan = it.apply_in(&actor, FILE, it.folder.path(), true).await.unwrap();
+    assert_eq!((planned.name.as_str(), plan.changes.len()), (accounts::FIRST_ACCOUNT, 6));
+    assert!(accounts::list(&it.control).await.unwrap().is_empty());
+    assert_eq!(it.revision().await, before);
+    assert!(accounts::find_or_planned(&it.control, Some("other")).await.is_err());
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use control::{
 use domain::TimeRange;
 use store::rollup::{Batch, CallDelta, Figures, Histogram, Lane, SeriesKey};
 
-use crate::fixture::{Fixture, NOW};
+use crate::fixture::{DAY, Fixture, NOW};
 
 async fn record(it: &Fixture, workspace: &str, model: &str, at_ms: i64, lane: Lane, figures: Figures) {
     let series = SeriesKey {
@@ -67,6 +67,35 @@ async fn rows_tiles_and_the_previous_range() {
     let charts = monitoring::charts(&it.control, &it.owner, &query(180, "")).await.unwrap();
     assert_eq!(charts.step_ms, 60_000);
     assert_eq!(charts.points.iter().map(|it| it.figures.calls).sum::<i64>(), 66);
+}
+
+#[tokio::test]
+async fn of_what_is_no_longer_kept_nothing_is_told() {
+    let it = Fixture::new().await;
+    let hour = 3_600_000;
+    let (early, late) = (NOW - 10 * DAY + 10 * 60_000, NOW - 10 * DAY + 70 * 60_000);
+    record(&it, "search", "qwen-plus", early, Lane::Limited, calls(30, 0)).await;
+    record(&it, "search", "qwen-plus", late, Lane::Limited, calls(7, 0)).await;
+    let range = |from_ms: i64, to_ms: i64| {
+        let range = TimeRange { from_ms, to_ms };
+        Query { range, workspace: "search".to_owned(), model: String::new() }
+    };
+    let (from, to) = (NOW - 10 * DAY + 60_000, NOW - 10 * DAY + 2 * hour);
+    let all = monitoring::show(&it.control, &it.owner, &range(from, to)).await.unwrap();
+    assert_eq!((all.range.from_ms, all.summary.total_calls), (from, 37), "by default minutes are kept for longer");
+    assert_eq!(all.workspace, it.workspace(&it.owner, "search").await);
+
+    let control = it.control.clone().with_kept(7, 400);
+    let cut = monitoring::show(&control, &it.owner, &range(from, to)).await.unwrap();
+    assert_eq!((cut.range.from_ms, cut.range.to_ms), (NOW - 10 * DAY + hour, to));
+    assert_eq!(cut.summary.total_calls, 7);
+    let drawn = monitoring::charts(&control, &it.owner, &range(from, to)).await.unwrap();
+    assert_eq!((drawn.range, drawn.step_ms, drawn.points.len()), (cut.range, hour, 1));
+
+    let none = range(from, from + 5 * 60_000);
+    let shown = monitoring::show(&control, &it.owner, &range(early, early + 5 * 60_000)).await.unwrap();
+    assert_eq!((shown.range.minutes(), shown.rows.len()), (0, 0), "minutes that may be there still are not told");
+    assert!(monitoring::charts(&control, &it.owner, &none).await.unwrap().points.is_empty());
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use store::{
     rollup::{Batch, Peak},
 };
 
-use crate::fixture::{DAY, Fixture, NOW, messages};
+use crate::fixture::{DAY, FILE, Fixture, NOW, messages};
 
 async fn ask(it: &Fixture, tpm: &str) -> control::Result<IncreaseRow> {
     let form = IncreaseForm { model: "qwen-plus".to_owned(), tpm: tpm.to_owned() };
@@ -142,4 +142,17 @@ async fn a_workspace_may_have_as_much_as_the_increase_and_keeps_it_when_that_end
     let shown = workspaces::editor(&it.control, &it.owner, &workspace).await.unwrap();
     let model = shown.models.into_iter().find(|it| it.code == "qwen-plus").unwrap();
     assert_eq!((model.tpm, model.account_tpm), (Some(1_500_000), Some(1_000_000)));
+
+    let grant =
+        |rpm: &str, tpm: &str| Grant { model: "qwen-plus".to_owned(), rpm: rpm.to_owned(), tpm: tpm.to_owned() };
+    let save = async |grant: Grant| {
+        let revision = workspaces::editor(&it.control, &it.owner, &workspace).await.unwrap().workspace.revision;
+        let command = SetLimits { workspace: workspace.clone(), revision, grants: vec![grant] };
+        workspaces::set_limits(&it.control, &it.owner, &command).await
+    };
+    save(grant("50", "1500000")).await.expect("a change beside it is no change of it");
+    assert_eq!(messages(save(grant("50", "1400000")).await).len(), 1, "a new value is judged");
+    let file = |tpm: &str| FILE.replace("rpm = 100, tpm = 200_000", &format!("rpm = 40, tpm = {tpm}"));
+    it.apply(&it.owner, &file("1_500_000").replace(", { code = \"qwen-flash\" }", "")).await.expect("so in a file");
+    assert!(it.apply(&it.owner, &file("1_400_000")).await.is_err());
 }

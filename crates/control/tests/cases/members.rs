@@ -1,5 +1,6 @@
 use control::{
     ControlError,
+    audit::{self, AuditQuery},
     members::{self, NewMember},
     sign_in,
 };
@@ -34,6 +35,14 @@ async fn an_invitation_is_accepted_once_and_in_time() {
     assert!(members::accept(&it.control, &late.token, secret("a password")).await.is_err(), "its link was replaced");
     it.clock.advance(7 * DAY);
     assert!(members::accept(&it.control, &renewed.token, secret("a password")).await.is_err());
+
+    let query = AuditQuery { kind: "member".to_owned(), ..AuditQuery::default() };
+    let events = audit::list(&it.control, &it.owner, &query, 10).await.unwrap().events;
+    let told = |action: &str, object: &str, actor: &str| {
+        events.iter().any(|it| (it.action.as_str(), it.object.as_str(), it.actor.as_str()) == (action, object, actor))
+    };
+    assert!(told("accept invitation of", "bob@example.com", "bob@example.com"), "{events:?}");
+    assert!(told("renew invitation of", "eve@example.com", &it.owner.name), "{events:?}");
 }
 
 #[tokio::test]

@@ -63,6 +63,30 @@ async fn guessing_is_slowed_down_and_even_the_right_password_waits() {
     assert!(attempt("a password").await.is_ok());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guesses_side_by_side_are_slowed_down_as_well() {
+    let it = Fixture::new().await;
+    let mut guesses = tokio::task::JoinSet::new();
+    let mut changes = tokio::task::JoinSet::new();
+    for _ in 0..40 {
+        let (control, email) = (it.control.clone(), it.owner.name.clone());
+        guesses.spawn(async move { sign_in::sign_in(&control, &email, secret("a guess at it"), "::1").await });
+    }
+    let guesses = guesses.join_all().await;
+    let looked_at = guesses.iter().filter(|it| matches!(it, Err(ControlError::WrongCredentials))).count();
+    let refused = guesses.iter().filter(|it| matches!(it, Err(ControlError::TooManyAttempts { .. }))).count();
+    assert_eq!((looked_at, refused), (8, 32));
+    it.clock.advance(3_600_000);
+    for _ in 0..40 {
+        let (control, actor) = (it.control.clone(), it.owner.clone());
+        changes.spawn(async move {
+            sign_in::change_password(&control, &actor, secret("a guess at it"), secret("another password"), "::2").await
+        });
+    }
+    let changes = changes.join_all().await;
+    assert_eq!(changes.iter().filter(|it| matches!(it, Err(ControlError::TooManyAttempts { .. }))).count(), 32);
+}
+
 #[tokio::test]
 async fn a_changed_password_ends_every_session() {
     let it = Fixture::new().await;
