@@ -10,7 +10,9 @@ use std::{
     sync::Arc,
 };
 
-use limiter::{Clock as _, Ledger};
+use app::ssr::{Proof, Proven};
+use domain::AccountId;
+use limiter::{Clock as _, Ledger, verify};
 
 use crate::clock::{SystemClock, boot};
 
@@ -218,6 +220,28 @@ impl Read for Whole {
                 return Ok(0);
             }
         }
+    }
+}
+
+/// The journal in a folder, as the console checks it.
+pub struct JournalProof(pub PathBuf);
+
+impl Proof for JournalProof {
+    fn prove(&self, account: &AccountId) -> Result<Proven, String> {
+        let named = |error: &dyn std::fmt::Display| format!("the admission journal cannot be read: {error}");
+        let journal = Whole::open(&self.0, None).map_err(|error| named(&error))?;
+        let report = verify::run(journal, None).map_err(|error| named(&error))?;
+        let mine: Vec<_> = report.rows.iter().filter(|it| it.account == account.as_str()).collect();
+        let fullest = mine.iter().filter(|it| it.limit > 0).max_by_key(|it| u128::from(it.highest) * 1_000_000 / u128::from(it.limit));
+        Ok(Proven {
+            admissions: report.by_account.get(account.as_str()).copied().unwrap_or(0),
+            over: mine.iter().map(|it| it.exceeded).sum(),
+            fullest: fullest.map(|it| {
+                let scope = if it.workspace.is_some() { "a workspace" } else { "the account" };
+                let (highest, limit, seconds) = (it.highest, it.limit, it.window.seconds());
+                format!("{highest} of {limit} {} in {seconds} s of {scope} for {}", it.cause, it.model)
+            }),
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use app::ssr::{ConsoleSettings, ConsoleState};
+use app::ssr::{ConsoleSettings, ConsoleState, Proof};
 use arc_swap::ArcSwap;
 use control::{Control, Sessions, increases, setup};
 use gateway::{Gateway, Records, Snapshot};
@@ -22,7 +22,7 @@ use crate::{
     config::{Settings, variable},
     console,
     flush::Flush,
-    journal::Journal,
+    journal::{Journal, JournalProof},
     live::LivePort,
     parts,
     sync::Sync,
@@ -188,6 +188,7 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
     let state = ConsoleState {
         control: control.clone(),
         live: Arc::new(LivePort(Arc::clone(&ledger))),
+        proof: proof(&settings),
         settings: Arc::new(ConsoleSettings {
             gateway_url: settings.shown_gateway_url(),
             secure_cookies: settings.secure_cookies,
@@ -211,6 +212,11 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
 fn node(store: &control::Store) -> String {
     let machine = || std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     if store.is_postgres() { machine().trim().to_owned() } else { "this".to_owned() }
+}
+
+fn proof(settings: &Settings) -> Option<Arc<dyn Proof>> {
+    let folder = settings.journal_folder.clone();
+    if folder.as_os_str().is_empty() { None } else { Some(Arc::new(JournalProof(folder))) }
 }
 
 fn journal(settings: &Settings, ledger: &Arc<Ledger>) -> Outcome<Option<Journal>> {

@@ -69,6 +69,7 @@ test)
     want postgresql 'ls /usr/lib/postgresql/*/bin/initdb'
     want redis-server 'command -v redis-server'
     want chromium 'command -v chromium'
+    want libfaketime 'ls /usr/lib/*/faketime/libfaketimeMT.so.1'
     want python3-venv 'python3 -c "import ensurepip, venv"'
     install_packages
     python_environment

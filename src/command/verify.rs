@@ -18,6 +18,7 @@ pub(super) async fn run(settings: &Settings, command: Verify) -> Outcome {
     let mut journal = Whole::open(folder, since.map(|us| us / 1_000)).map_err(|error| named(&error))?;
     let mut report = verify::run(&mut journal, since).map_err(|error| named(&error))?;
     report.rows.retain(|row| row.account == account);
+    report.admissions = report.by_account.get(&account).copied().unwrap_or(0);
     let text = table(&report, journal.torn, &names(&control).await?);
     std::io::stdout().write_all(text.as_bytes())?;
     if report.holds() {

@@ -22,6 +22,7 @@ pub(crate) struct Installation {
     pub(crate) gateway: SocketAddr,
     child: Option<Child>,
     stamped: bool,
+    wall_clock: bool,
     target: Target,
 }
 
@@ -37,6 +38,13 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: hyper::HeaderMap,
     pub(crate) body: String,
+}
+
+/// Debian's libfaketime, which answers `CLOCK_REALTIME` in the kernel's place.
+fn fake_time() -> std::path::PathBuf {
+    let folders = std::fs::read_dir("/usr/lib").expect("a Debian machine has /usr/lib").flatten();
+    let libraries = folders.map(|it| it.path().join("faketime/libfaketimeMT.so.1"));
+    libraries.into_iter().find(|it| it.exists()).expect("libfaketime is installed by xtask/prepare.sh")
 }
 
 fn free_addr() -> SocketAddr {
@@ -56,6 +64,7 @@ impl Installation {
             gateway,
             child: None,
             stamped: false,
+            wall_clock: false,
             target: Target { gateway, client },
         }
     }
@@ -63,6 +72,19 @@ impl Installation {
     /// From the next start on, the provider is told when each call was admitted.
     pub(crate) fn stamp_admissions(&mut self) {
         self.stamped = true;
+    }
+
+    /// From the next start on, the wall clock of the process, and it alone, is off by what [`Self::step_clock`] says.
+    pub(crate) fn own_wall_clock(&mut self) {
+        self.wall_clock = true;
+        self.step_clock("+0");
+    }
+
+    /// Steps that wall clock, e.g. `+1h` or `-1h`.
+    pub(crate) fn step_clock(&self, by: &str) {
+        // Renamed into place: the process reads the file whenever it looks at the time.
+        self.write("clock.new", by);
+        std::fs::rename(self.folder().join("clock.new"), self.folder().join("clock")).expect("the folder can be written");
     }
 
     pub(crate) fn target(&self) -> Target {
@@ -82,6 +104,13 @@ impl Installation {
             .env("SLUICE_GATEWAY_ADDR", self.gateway.to_string())
             .env("SLUICE_STAMP_ADMISSIONS", self.stamped.to_string())
             .env("SLUICE_LOG", "warn");
+        if self.wall_clock {
+            command
+                .env("LD_PRELOAD", fake_time())
+                .env("FAKETIME_TIMESTAMP_FILE", self.folder().join("clock"))
+                .env("FAKETIME_NO_CACHE", "1")
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
         command
     }
 

@@ -87,6 +87,34 @@ async fn a_killed_process_grants_no_second_quota() {
 }
 
 #[tokio::test]
+async fn a_step_of_the_wall_clock_changes_no_decision() {
+    let mut sluice = Installation::new().await;
+    sluice.apply("rpm = 60000\ntpm = 10000000", "rpm = 2");
+    let key = sluice.key("search");
+    sluice.own_wall_clock();
+    sluice.serve();
+    // RPM 2: the second call waits for the second to pass, the third for the minute.
+    assert_eq!(sluice.chat(&key).await.status, 200);
+    while sluice.chat(&key).await.status != 200 {
+        tokio::task::yield_now().await;
+    }
+    let mut last_wait_ms = u64::MAX;
+    for by in ["+1h", "-1h", "+24h", "+0"] {
+        sluice.step_clock(by);
+        let answer = sluice.chat(&key).await;
+        assert_eq!(answer.status, 429, "{by}: {}", answer.body);
+        let wait_ms: u64 = answer.headers["retry-after-ms"].to_str().unwrap().parse().unwrap();
+        assert!(wait_ms <= 60_000 && wait_ms <= last_wait_ms, "{by}: {wait_ms} ms after {last_wait_ms} ms");
+        last_wait_ms = wait_ms;
+    }
+    // The clock that was stepped is the one that stamps: the answers' dates followed it.
+    sluice.step_clock("+48h");
+    let date = |answer: &installation::Answer| answer.headers["date"].to_str().unwrap().to_owned();
+    let (ahead, here) = (sluice.chat(&key).await, chrono::Utc::now().format("%d %b %Y").to_string());
+    assert!(!date(&ahead).contains(&here), "{} is not two days ahead", date(&ahead));
+}
+
+#[tokio::test]
 async fn what_cannot_start_says_why_in_one_line() {
     let mut sluice = Installation::new().await;
     let fails = |sluice: &Installation, variable: &str, value: &str| {

@@ -146,3 +146,15 @@ pub async fn keep_increase(id: String) -> Result<Outcome, ApiError> {
     let outcome = ssr::rate_limit::keep(&ssr::state(), &caller, &id).await?;
     ssr::answer("keep-increase", &[], paths::RATE_LIMIT, outcome).await
 }
+
+/// Proves from the recorded admissions that no window went over its limit, or says that one did.
+///
+/// # Errors
+/// [`ApiError::Forbidden`] for who may not configure the account.
+#[server(endpoint = "limits/verify")]
+pub async fn verify_limits() -> Result<Outcome, ApiError> {
+    use crate::{paths, ssr};
+    let caller = ssr::caller()?;
+    let outcome = ssr::rate_limit::verify(&ssr::state(), &caller).await?;
+    ssr::answer("verify-limits", &[], paths::RATE_LIMIT, outcome).await
+}

@@ -35,6 +35,7 @@ pub(crate) fn RateLimit() -> impl IntoView {
 #[component]
 fn Content(view: RateLimitView) -> impl IntoView {
     let refused = refused(Action::Configure);
+    let verify = refused.clone();
     let allowed = refused.is_none();
     let none_has_room = !view.models.iter().any(LimitView::has_room);
     let reason = refused.or_else(|| none_has_room.then(|| "no model has room below its upper limit".to_owned()));
@@ -74,6 +75,9 @@ fn Content(view: RateLimitView) -> impl IntoView {
         <section class="panel" aria-labelledby="history">
             <div class="panel-head">
                 <h2 id="history">"History of temporary increases"</h2>
+                <ActForm name="verify-limits" action="/api/limits/verify" class="inline">
+                    <Submit label="Verify limits" class="quiet small" refused=verify/>
+                </ActForm>
             </div>
             {if history.is_empty() {
                 view! { <div class="padded"><Empty title="No increase was requested yet"><p>"Requests appear here, the newest first, and stay."</p></Empty></div> }.into_any()

@@ -24,6 +24,7 @@ use crate::{
     outcome::{FieldError, Outcome},
 };
 use control::{Control, ControlError};
+use domain::AccountId;
 use leptos::prelude::*;
 use std::sync::Arc;
 
@@ -34,8 +35,30 @@ pub struct ConsoleState {
     pub control: Control,
     /// What is used at this moment.
     pub live: Arc<dyn LiveUse>,
+    /// The proof that limits were kept; `None` where admissions are not journalled.
+    pub proof: Option<Arc<dyn Proof>>,
     /// What the process decided.
     pub settings: Arc<ConsoleSettings>,
+}
+
+/// The port through which the process lets the console check the recorded admissions.
+pub trait Proof: Send + Sync {
+    /// Checks every window of an account in what is kept. Takes seconds; not for an async thread.
+    ///
+    /// # Errors
+    /// Why the record cannot be read, for people.
+    fn prove(&self, account: &AccountId) -> Result<Proven, String>;
+}
+
+/// What the recorded admissions prove.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proven {
+    /// Admissions that were checked.
+    pub admissions: u64,
+    /// Those that led to more than was allowed.
+    pub over: u64,
+    /// The limit that was used most, in words; `None` without admissions.
+    pub fullest: Option<String>,
 }
 
 /// What the process decided for the console.

@@ -9,7 +9,7 @@ use crate::{
     paths,
 };
 use control::increases::{self, ActiveIncrease, IncreaseForm};
-use domain::{IncreaseState, WorkspaceId, ceil60};
+use domain::{Action, IncreaseState, WorkspaceId, ceil60};
 use std::collections::HashMap;
 
 /// Rows of the history that the page shows.
@@ -184,6 +184,31 @@ pub(crate) async fn end(state: &ConsoleState, caller: &Caller, id: &str) -> Resu
 pub(crate) async fn keep(state: &ConsoleState, caller: &Caller, id: &str) -> Result<Outcome, ApiError> {
     let kept = outcome(increases::keep(&state.control, &caller.actor, id).await)?;
     Ok(kept.map_or_else(|it| it, |()| Outcome::go("The increase is kept", paths::RATE_LIMIT)))
+}
+
+/// Checks every window of the last day against the limit in force.
+pub(crate) async fn verify(state: &ConsoleState, caller: &Caller) -> Result<Outcome, ApiError> {
+    if let Err(refused) = caller.actor.authorise(Action::Configure) {
+        return Err(failure(refused));
+    }
+    let Some(proof) = state.proof.clone() else {
+        return Ok(Outcome::wrong("", "admissions are not journalled; a setting of the process switches it on"));
+    };
+    let account = caller.viewer.standing.account.clone();
+    let proven = tokio::task::spawn_blocking(move || proof.prove(&account)).await;
+    let outcome = match proven.unwrap_or_else(|_| Err("the check did not come to its end".to_owned())) {
+        Err(why) => Outcome::wrong("", why),
+        Ok(proven) if proven.over > 0 => Outcome::wrong(
+            "",
+            format!("{} of {} admissions went over a limit", whole(proven.over), whole(proven.admissions)),
+        ),
+        Ok(proven) => {
+            let fullest = proven.fullest.map(|it| format!(". The fullest window: {it}")).unwrap_or_default();
+            let checked = whole(proven.admissions);
+            Outcome::go(format!("{checked} admissions checked, none went over a limit{fullest}"), paths::RATE_LIMIT)
+        }
+    };
+    Ok(outcome)
 }
 
 /// Stored limits are never negative.

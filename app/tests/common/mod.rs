@@ -7,8 +7,11 @@ use axum::Router;
 use control::{
     Actor, Control, Passwords, Secret, Sessions, SystemWallClock, Vault, WallClock, apply, members, workspaces,
 };
-use domain::{AccountId, ModelCode};
-use std::{path::Path, sync::Arc};
+use domain::{AccountId, ModelCode, WorkspaceId};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 use store::{
     Store,
     rollup::{Batch, CallDelta, Figures, Histogram, Lane, Peak, SeriesKey},
@@ -59,12 +62,20 @@ name = "support-bot"
 models = [ { code = "qwen-plus" }, { code = "qwen-plus-2025-07-28" } ]
 "#;
 
-/// Steady use that can be told apart by model.
-pub struct SteadyUse;
+/// Steady use that can be told apart by model, and by whether it is that of the workspace `search`.
+#[derive(Default)]
+pub struct SteadyUse {
+    search: OnceLock<WorkspaceId>,
+}
+
+/// Requests and tokens in 60 s of the workspace `search`, of each model.
+pub const SEARCH_USES: (u64, u64) = (7, 12_345);
 
 impl LiveUse for SteadyUse {
     fn live(&self, _account: &AccountId) -> Vec<LiveCell> {
         let moving = u64::try_from(SystemWallClock.now_ms() / 500 % 40).unwrap_or(0);
+        let of_search =
+            LiveFigures { requests_minute: SEARCH_USES.0, tokens_minute: SEARCH_USES.1, ..LiveFigures::default() };
         let cell = |model: &str, requests: u64, tokens: u64| LiveCell {
             model: ModelCode::parse(model).expect("a model's code"),
             account: LiveFigures {
@@ -73,7 +84,7 @@ impl LiveUse for SteadyUse {
                 requests_second: moving / 4,
                 tokens_second: moving * 100,
             },
-            workspaces: Vec::new(),
+            workspaces: self.search.get().map(|id| (id.clone(), of_search)).into_iter().collect(),
         };
         vec![cell("qwen-plus", 440, 910_000), cell("qwen-flash", 180, 390_000), cell("wanx-image", 2, 0)]
     }
@@ -87,6 +98,12 @@ pub struct Console {
 
 /// An empty installation in `folder`: nobody can sign in yet.
 pub async fn empty(folder: &Path, passwords: Passwords) -> (Control, Router) {
+    let (control, router, _) = installed(folder, passwords).await;
+    (control, router)
+}
+
+async fn installed(folder: &Path, passwords: Passwords) -> (Control, Router, Arc<SteadyUse>) {
+    let live = Arc::<SteadyUse>::default();
     let store =
         Store::open(&format!("sqlite://{}", folder.join("console.db").display())).await.expect("the store opens");
     store.migrate().await.expect("the schema can be made");
@@ -94,17 +111,18 @@ pub async fn empty(folder: &Path, passwords: Passwords) -> (Control, Router) {
     let control = Control::new(store, vault, Arc::new(SystemWallClock), passwords);
     let state = ConsoleState {
         control: control.clone(),
-        live: Arc::new(SteadyUse),
+        live: Arc::clone(&live) as Arc<dyn LiveUse>,
+        proof: None,
         settings: Arc::new(ConsoleSettings { gateway_url: "http://127.0.0.1:8080".to_owned(), secure_cookies: false }),
     };
     let sessions =
         SessionManagerLayer::new(Sessions::new(control.clone())).with_secure(false).with_same_site(SameSite::Lax);
-    (control, app::ssr::router(state).layer(sessions))
+    (control, app::ssr::router(state).layer(sessions), live)
 }
 
 /// An installation with an owner, a viewer, models, workspaces and calls.
 pub async fn seeded(folder: &Path, passwords: Passwords) -> Console {
-    let (control, router) = empty(folder, passwords).await;
+    let (control, router, live) = installed(folder, passwords).await;
     let account = control::accounts::find(&control, None).await.expect("an account").id;
     let actor = Actor::command_line(&account);
     let source = apply::Source { name: "seed", text: FILE, folder, variable: &|_| None };
@@ -115,6 +133,7 @@ pub async fn seeded(folder: &Path, passwords: Passwords) -> Console {
         let member = members::NewMember { email: email.to_owned(), role: role.to_owned(), workspace };
         members::create(&control, &actor, &member, Secret::new(PASSWORD.to_owned())).await.expect("a member");
     }
+    live.search.get_or_init(|| WorkspaceId::new(id("search")));
     record(&control, &account, &id).await;
     Console { control, account, router }
 }

@@ -28,6 +28,8 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// Admissions that were checked.
     pub admissions: u64,
+    /// Those of each account.
+    pub by_account: BTreeMap<String, u64>,
     /// Whether the journal ends inside a chunk, as it does after an unclean stop.
     pub torn: bool,
 }
@@ -121,6 +123,7 @@ pub fn run(mut journal: impl Read, since_us: Option<i64>) -> Result<Report, Veri
     }
     for ((account, model), cell) in cells {
         report.admissions += cell.admissions;
+        *report.by_account.entry(account.clone()).or_default() += cell.admissions;
         for judged in cell.scopes {
             report.rows.extend(judged.highest.into_iter().map(|((cause, window), it)| Row {
                 account: account.clone(),
