@@ -10,10 +10,11 @@ use axum::{
     http::{Method, Request, Response, StatusCode, header},
 };
 use common::{OWNER, PASSWORD, VIEWER};
-use control::Passwords;
+use control::{Passwords, Sessions};
 use http_body_util::BodyExt;
 use leptos::server_fn::axum::server_fn_paths;
 use tower::ServiceExt;
+use tower_sessions::SessionStore;
 
 /// What somebody who is not signed in may call: the way in.
 const FOR_NOBODY: [&str; 3] = ["/api/sign-in", "/api/set-up", "/api/invitations/accept"];
@@ -58,6 +59,10 @@ async fn sign_in(router: &Router, email: &str) -> String {
     let body = format!("email={email}&password={}", PASSWORD.replace(' ', "+"));
     let response = send(router, request(Method::POST, "/api/sign-in", "", "text/html", &body)).await;
     assert_eq!((response.status(), location(&response)), (StatusCode::SEE_OTHER, "/monitoring"), "{email} signs in");
+    cookie(&response)
+}
+
+fn cookie(response: &Response<Body>) -> String {
     let cookie = response.headers().get(header::SET_COOKIE).expect("a session").to_str().expect("ASCII");
     cookie.split(';').next().expect("a pair").to_owned()
 }
@@ -228,6 +233,34 @@ async fn set_up_needs_the_token_and_happens_once() {
     let again =
         send(&router, request(Method::POST, "/api/set-up", "", "application/json", &form(token.expose()))).await;
     assert_eq!(again.status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn the_token_of_the_printed_address_stays_in_the_form() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, router) = common::empty(folder.path(), Passwords::cheap_for_tests()).await;
+    let page = send(&router, request(Method::GET, "/set-up?token=abc-123", "", "text/html", "")).await;
+    assert!(text(page).await.contains("value=\"abc-123\""));
+    let form = "token=abc-123&email=first%40example.com&password=short";
+    let wrong = send(&router, request(Method::POST, "/api/set-up", "", "text/html", form)).await;
+    assert_eq!(location(&wrong), "/set-up?token=abc-123");
+}
+
+#[tokio::test]
+async fn what_a_stranger_is_told_is_kept_for_minutes() {
+    let folder = tempfile::tempdir().unwrap();
+    let console = common::seeded(folder.path(), Passwords::cheap_for_tests()).await;
+    let wrong = request(Method::POST, "/api/sign-in", "", "text/html", "email=a%40b.c&password=a+guess");
+    let stranger = cookie(&send(&console.router, wrong).await);
+    let owner = sign_in(&console.router, OWNER).await;
+    let sessions = Sessions::new(console.control.clone());
+    let mut left = Vec::new();
+    for cookie in [stranger, owner] {
+        let id = cookie.split_once('=').expect("a pair").1.parse().expect("an id");
+        let record = sessions.load(&id).await.unwrap().expect("a session");
+        left.push((record.expiry_date.unix_timestamp() * 1_000 - console.control.now_ms()) / 60_000);
+    }
+    assert!((1..=5).contains(&left[0]) && left[1] > 24 * 60, "{left:?} minutes");
 }
 
 #[tokio::test]

@@ -42,6 +42,7 @@ pub async fn sign_out() -> Result<Outcome, ApiError> {
 #[server(endpoint = "set-up")]
 pub async fn set_up(token: String, email: String, password: String) -> Result<Outcome, ApiError> {
     use crate::{paths, ssr};
+    let back = paths::with_query(paths::SET_UP, &[("token", &token)]);
     let outcome = ssr::set_up(token, email.clone(), password).await?;
-    ssr::answer(SET_UP, &[("email", &email)], paths::SET_UP, outcome).await
+    ssr::answer(SET_UP, &[("email", &email)], &back, outcome).await
 }

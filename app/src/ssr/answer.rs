@@ -9,7 +9,7 @@ use crate::{
 use axum::http::{HeaderValue, StatusCode, header, request::Parts};
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
-use tower_sessions::Session;
+use tower_sessions::{Expiry, Session, cookie::time::Duration};
 
 /// Marks a request that a browser sent from a form, without script.
 #[derive(Clone, Debug)]
@@ -17,6 +17,9 @@ pub(crate) struct NativeForm;
 
 /// The session's key for a [`Flash`].
 pub(crate) const FLASH: &str = "flash";
+
+/// For how long it waits for somebody who is not signed in.
+const FLASH_MINUTES: i64 = 5;
 
 /// The cookie that carries a secret to the one page that shows it; it is nowhere stored on the server.
 pub(crate) const ONCE: &str = "once";
@@ -81,10 +84,19 @@ pub(crate) fn session() -> Result<Session, ApiError> {
 }
 
 async fn leave_flash(flash: &Flash) -> Result<(), ApiError> {
-    session()?.insert(FLASH, flash).await.map_err(|error| {
+    leave_in(&session()?, flash).await.map_err(|error| {
         tracing::error!(%error, "a form's outcome could not be kept in the session");
         fail(ApiError::Failed(String::new()))
     })
+}
+
+/// Leaves `flash` for the next page. For somebody who is not signed in it is all that the session is for, so it ends soon:
+/// strangers must not fill the store.
+pub(crate) async fn leave_in(session: &Session, flash: &Flash) -> Result<(), tower_sessions::session::Error> {
+    if session.get_value(control::MEMBER_KEY).await?.is_none() {
+        session.set_expiry(Some(Expiry::OnInactivity(Duration::minutes(FLASH_MINUTES))));
+    }
+    session.insert(FLASH, flash).await
 }
 
 fn redirect(target: &str) {

@@ -2,7 +2,7 @@
 
 use super::{
     Caller, ConsoleState,
-    answer::{FLASH, NativeForm, ONCE},
+    answer::{FLASH, NativeForm, ONCE, leave_in},
     assets, document, identity, live, monitoring, shell,
 };
 use crate::{
@@ -168,7 +168,7 @@ async fn server_function(State(state): State<ConsoleState>, mut request: Request
     };
     if let Some(session) = session {
         let flash = Flash { form: String::new(), typed: Vec::new(), outcome: Outcome::wrong("", error) };
-        if let Err(error) = session.insert(FLASH, flash).await {
+        if let Err(error) = leave_in(&session, &flash).await {
             tracing::error!(%error, "a form's error could not be kept in the session");
         }
     }

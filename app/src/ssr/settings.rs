@@ -111,7 +111,9 @@ pub(crate) async fn keys(state: &ConsoleState, caller: &Caller) -> Result<KeysVi
     let managed =
         all.iter().filter(|it| caller.viewer.standing.may(Action::ManageKeys(&WorkspaceId::new(it.id.as_str()))));
     let workspaces: Vec<_> = managed.map(|it| Choice::new(it.id.clone(), it.name.clone())).collect();
-    let example_model = match rows.first() {
+    // Keys of an archived workspace stay in the list, but call nothing any more.
+    let newest = rows.iter().find(|key| all.iter().any(|it| it.id == key.workspace_id));
+    let example_model = match newest {
         Some(newest) => {
             let editor = control::workspaces::editor(control, actor, &newest.workspace_id).await.map_err(failure)?;
             editor.models.into_iter().find(|it| it.granted).map(|it| it.code)
