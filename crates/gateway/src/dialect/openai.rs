@@ -16,13 +16,17 @@ pub(super) fn event(lines: &Lines<'_>) -> Result<Event, Fault> {
         event.ends_well = true;
         return Ok(event);
     }
-    let mut has_choices = false;
+    // `None` until there is such a key.
+    let mut has_choices = None;
     let mut scanner = Scanner::over(&lines.data)?;
     scanner.object(|it, key| match &*it.name(key) {
-        b"choices" if it.peek()? == Kind::Array => it.array(|it| {
-            has_choices = true;
-            choice(it, &mut event)
-        }),
+        b"choices" if it.peek()? == Kind::Array => {
+            has_choices.get_or_insert(false);
+            it.array(|it| {
+                has_choices = Some(true);
+                choice(it, &mut event)
+            })
+        }
         b"usage" => {
             event.counts = Counts::read(it)?.or(event.counts);
             Ok(())
@@ -34,7 +38,7 @@ pub(super) fn event(lines: &Lines<'_>) -> Result<Event, Fault> {
         _ => it.skip().map(drop),
     })?;
     event.has_content = !event.words.is_empty();
-    event.usage_only = !has_choices && event.counts.is_some() && event.error.is_none();
+    event.usage_only = has_choices == Some(false) && event.counts.is_some() && event.error.is_none();
     Ok(event)
 }
 
@@ -48,7 +52,7 @@ fn choice(scanner: &mut Scanner<'_>, event: &mut Event) -> Result<(), Fault> {
             Ok(())
         }
         b"finish_reason" => {
-            event.ends_well |= string(it)?.is_some_and(|it| it != "null");
+            event.ends_well |= string(it)?.is_some_and(|it| !it.is_empty() && it != "null");
             Ok(())
         }
         _ => it.skip().map(drop),
