@@ -44,7 +44,10 @@ pub(super) fn head(buffer: &mut BytesMut) -> Result<Option<AnswerHead>, Malforme
             Err(_) => return Err(Malformed("its head")),
         };
         let status = response.code.and_then(|it| StatusCode::from_u16(it).ok()).ok_or(Malformed("its status"))?;
-        if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Malformed("a protocol nobody asked for"));
+        }
+        if status.is_informational() {
             buffer.advance(length);
             continue;
         }
@@ -74,16 +77,19 @@ fn read(fields: &[httparse::Header<'_>], status: StatusCode, version: Version) -
         };
         match name {
             b"content-length" => {
-                let text = std::str::from_utf8(field.value).map_err(|_| Malformed("its length"))?;
-                let given: u64 = text.trim().parse().map_err(|_| Malformed("its length"))?;
+                let digits = field.value.trim_ascii();
+                let text = std::str::from_utf8(digits).map_err(|_| Malformed("its length"))?;
+                if !digits.iter().all(u8::is_ascii_digit) {
+                    return Err(Malformed("its length"));
+                }
+                let given: u64 = text.parse().map_err(|_| Malformed("its length"))?;
                 if length.replace(given).is_some_and(|it| it != given) {
                     return Err(Malformed("two lengths"));
                 }
             }
             b"transfer-encoding" => {
-                let last = field.value.rsplit(|it| *it == b',').next().unwrap_or_default();
-                chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
-                if !chunked {
+                let again = std::mem::replace(&mut chunked, true);
+                if again || !field.value.trim_ascii().eq_ignore_ascii_case(b"chunked") {
                     return Err(Malformed("its transfer encoding"));
                 }
             }
@@ -322,7 +328,12 @@ mod tests {
         for text in [
             "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
             "HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: +1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: \r\n\r\n",
             "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n",
+            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
             "HTTP/1.1 99 X\r\n\r\n",
             "SSH-2.0-OpenSSH\r\n\r\n",
         ] {
