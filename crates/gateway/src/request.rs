@@ -157,7 +157,6 @@ pub(crate) fn is_no_text(key: &[u8]) -> bool {
     matches!(
         key,
         b"audio"
-            | b"audio_url"
             | b"cache_control"
             | b"call_id"
             | b"data"
@@ -166,12 +165,10 @@ pub(crate) fn is_no_text(key: &[u8]) -> bool {
             | b"file"
             | b"file_data"
             | b"file_id"
-            | b"file_url"
             | b"filename"
             | b"format"
             | b"id"
             | b"image"
-            | b"image_url"
             | b"images"
             | b"input_audio"
             | b"media_type"
@@ -182,8 +179,8 @@ pub(crate) fn is_no_text(key: &[u8]) -> bool {
             | b"type"
             | b"url"
             | b"video"
-            | b"video_url"
-    )
+    ) || key.ends_with(b"_url")
+        || key.ends_with(b"_urls")
 }
 
 struct Reader<'a> {

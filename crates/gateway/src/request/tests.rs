@@ -117,6 +117,7 @@ fn media_is_no_text() {
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "high"}},
         {"type": "image_url", "image_url": "https://example.com/a.png"},
         {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
+        {"base_image_url": "https://example.com/b.png", "img_url": "c", "ref_images_urls": ["d", "e"]},
         {"type": "video", "video": ["https://example.com/1.png", "https://example.com/2.png"]},
         {"type": "file", "file": {"file_data": "AAAA", "filename": "a.pdf"}},
     ]}]});
