@@ -75,27 +75,27 @@ impl Words {
     /// Passes a value and counts its words: every string that is neither a key, nor a tag, nor media.
     pub(crate) fn read(scanner: &mut Scanner<'_>) -> Result<Self, Fault> {
         let mut words = Self::default();
+        words.add(scanner)?;
+        Ok(words)
+    }
+
+    /// The same, on top of what was counted; what lies before a fault stays counted.
+    fn add(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Fault> {
         match scanner.peek()? {
             Kind::String => {
                 let text = scanner.string()?;
-                words = Self { ascii: text.ascii, other: text.other };
-            }
-            Kind::Array => scanner.array(|it| {
-                words = words.and(Self::read(it)?);
+                *self = self.and(Self { ascii: text.ascii, other: text.other });
                 Ok(())
-            })?,
+            }
+            Kind::Array => scanner.array(|it| self.add(it)),
             Kind::Object => scanner.object(|it, key| {
                 if is_no_text(&it.name(key)) {
                     return it.skip().map(drop);
                 }
-                words = words.and(Self::read(it)?);
-                Ok(())
-            })?,
-            _ => {
-                scanner.skip()?;
-            }
+                self.add(it)
+            }),
+            _ => scanner.skip().map(drop),
         }
-        Ok(words)
     }
 }
 
@@ -118,22 +118,37 @@ pub(crate) fn read_event(operation: Operation, lines: &Lines<'_>) -> Event {
     read.unwrap_or_default()
 }
 
-/// Counts the words of an answer that is no stream, for providers that report no usage.
+/// Counts the words of an answer that is no stream, for providers that report no usage. One that broke off has those
+/// that came.
 pub(crate) fn words_of_body(body: &[u8]) -> Words {
-    let read = || {
-        let mut words = Words::default();
-        let mut scanner = Scanner::over(body)?;
-        scanner.object(|it, key| {
+    let (words, whole) = words_up_to_a_fault(body);
+    if whole {
+        return words;
+    }
+    // It may have broken off inside a text, which ends here then; or inside an escape of up to twelve bytes.
+    let valid = std::str::from_utf8(body).map_or_else(|it| &body[..it.valid_up_to()], str::as_bytes);
+    let last = valid.len().saturating_sub(12);
+    let escapes = (last..valid.len()).filter(|it| valid[*it] == b'\\');
+    std::iter::once(valid.len())
+        .chain(escapes)
+        .map(|end| words_up_to_a_fault(&[&valid[..end], b"\""].concat()).0)
+        .fold(words, Words::or_longer)
+}
+
+/// Whether there was no fault is told too.
+fn words_up_to_a_fault(body: &[u8]) -> (Words, bool) {
+    let mut words = Words::default();
+    let mut read = || {
+        Scanner::over(body)?.object(|it, key| {
             if matches!(&*it.name(key), b"choices" | b"output" | b"content") {
-                words = words.and(Words::read(it)?);
-                Ok(())
+                words.add(it)
             } else {
                 it.skip().map(drop)
             }
-        })?;
-        Ok::<_, Fault>(words)
+        })
     };
-    read().unwrap_or_default()
+    let whole = read().is_ok();
+    (words, whole)
 }
 
 /// The limit that an error names by its code or its phrase; `None` where it names none.

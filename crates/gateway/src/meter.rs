@@ -11,7 +11,7 @@ use crate::{
     record::{CallRecord, Caller, Lane, Outcome, Record, Tokens},
     route::Operation,
     snapshot::Grant,
-    sse::Lines,
+    sse::{Lines, Read},
     usage::Counts,
 };
 
@@ -25,6 +25,12 @@ pub(crate) struct Run {
     ratio: f64,
     counts: Option<Counts>,
     words: Words,
+    /// Words have passed since the last counts, or an event that nobody could read.
+    behind: bool,
+    /// An event was too large to be told, which may have been the last.
+    unread: bool,
+    /// Something of an answer has come, be it empty.
+    began: bool,
     ttft_us: Option<u64>,
     ends_well: bool,
     done: bool,
@@ -94,6 +100,9 @@ impl Run {
             ratio,
             counts: None,
             words: Words::default(),
+            behind: false,
+            unread: false,
+            began: false,
             ttft_us: None,
             ends_well: false,
             done: false,
@@ -112,19 +121,33 @@ impl Run {
     }
 
     /// Reads one event of the stream; whether it passes to the client.
-    pub(crate) fn event(&mut self, bytes: &[u8]) -> bool {
+    pub(crate) fn event(&mut self, read: Read<'_>) -> bool {
+        let (bytes, left_out) = match read {
+            Read::Whole(bytes) => (bytes, Words::default()),
+            Read::Condensed(bytes, left_out) => (bytes, left_out),
+            Read::Unread => {
+                (self.unread, self.behind, self.began) = (true, true, true);
+                return true;
+            }
+        };
         let lines = Lines::of(bytes);
         self.done |= &*lines.data == b"[DONE]";
-        let event = dialect::read_event(self.call.operation, &lines);
+        let mut event = dialect::read_event(self.call.operation, &lines);
+        if !event.words.is_empty() {
+            event.words = event.words.and(left_out);
+        }
         if event.has_content && self.ttft_us.is_none() {
             self.ttft_us = Some(self.now().since(self.call.arrived));
         }
         self.ends_well |= event.ends_well;
+        self.began |= event.error.is_none();
         self.error = self.error.or(event.error);
         self.number = event.number.unwrap_or(self.number);
         let cumulative = matches!(self.call.operation, Operation::Service { .. }) && !self.call.incremental;
         self.words = if cumulative { self.words.or_longer(event.words) } else { self.words.and(event.words) };
+        self.behind |= !event.words.is_empty();
         if let Some(counts) = event.counts {
+            self.behind &= counts.output.is_none();
             self.counts = Some(self.counts.map_or(counts, |it| it.replaced_by(counts)));
         }
         let output = self.output();
@@ -132,6 +155,11 @@ impl Run {
             permit.counted(output);
         }
         !(event.usage_only && self.call.strip_usage)
+    }
+
+    /// Something of an answer has come that could not be read.
+    pub(crate) fn began(&mut self) {
+        self.began = true;
     }
 
     /// The backup has taken over.
@@ -160,17 +188,26 @@ impl Run {
         self.words = words;
     }
 
-    /// Output tokens so far: the provider's running count, else bytes times the ratio.
+    /// Whether it was settled already.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.permit.is_none()
+    }
+
+    /// Output tokens so far: the provider's running count, else bytes times the ratio; the larger of both while words
+    /// have passed that the count does not know.
     fn output(&self) -> u64 {
         let prompt = self.permit.as_ref().map_or(0, Permit::prompt);
         match self.counts {
             // Everything beyond the prompt estimate, for that is what the charge is raised by.
-            Some(counts) if counts.output.is_some() => counts.total_tokens().saturating_sub(prompt),
+            Some(counts) if counts.output.is_some() => {
+                let reported = counts.total_tokens().saturating_sub(prompt);
+                if self.behind { reported.max(self.words.tokens(self.ratio)) } else { reported }
+            }
             _ => self.words.tokens(self.ratio),
         }
     }
 
-    /// How a stream ended that came to its end.
+    /// How a stream would end that came to its end now.
     pub(crate) fn stream_outcome(&self) -> Outcome {
         match self.error {
             Some(ProviderError { status, cause }) => Outcome::Provider { status, cause },
@@ -179,13 +216,22 @@ impl Run {
         }
     }
 
+    /// How a stream ended that was closed as it should be: its last event may have been one that nobody could read.
+    pub(crate) fn closed_outcome(&self) -> Outcome {
+        match self.stream_outcome() {
+            Outcome::Broken if self.unread => Outcome::Ok,
+            outcome => outcome,
+        }
+    }
+
     /// Settles and records. Only the first time counts.
     pub(crate) fn finish(&mut self, outcome: Outcome) {
         let output = self.output();
         let Some(permit) = self.permit.take() else { return };
         let prompt = permit.prompt();
+        let counted = prompt.saturating_add(self.words.tokens(self.ratio));
         let (settlement, tokens) = match self.counts {
-            Some(counts) => {
+            Some(counts) if !self.behind || counts.total_tokens() >= counted => {
                 let (reported, total) = (counts.prompt_tokens(), counts.total_tokens());
                 let prompt = reported.unwrap_or(prompt).min(total);
                 let output = counts.output.unwrap_or(total - prompt);
@@ -193,8 +239,8 @@ impl Run {
                 let exact = Settlement::Exact { prompt: reported, total, ended_well };
                 (exact, Tokens { prompt, output, total, estimated: false })
             }
-            None if self.words.is_empty() && outcome.failed() => (Settlement::Nothing, Tokens::default()),
-            None => {
+            None if !self.began && outcome.failed() => (Settlement::Nothing, Tokens::default()),
+            _ => {
                 let total = prompt.saturating_add(output);
                 (Settlement::AtLeast { output }, Tokens { prompt, output, total, estimated: true })
             }

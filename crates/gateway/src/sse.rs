@@ -5,7 +5,12 @@ use std::{borrow::Cow, collections::VecDeque};
 
 use bytes::{Bytes, BytesMut};
 
-/// An event longer than this passes in pieces and is not read.
+use self::condensed::Condensed;
+use crate::dialect::Words;
+
+mod condensed;
+
+/// An event longer than this passes in pieces, and is read from a short copy.
 const LARGEST: usize = 64 << 10;
 
 /// Cuts a stream into events.
@@ -15,7 +20,18 @@ pub(crate) struct Splitter {
     begun: BytesMut,
     scan: Scan,
     /// The event in hand is too large, and its beginning has passed already.
-    oversize: bool,
+    oversize: Option<Box<Condensed>>,
+}
+
+/// An event, when its end is there.
+#[derive(Debug)]
+pub(crate) enum Read<'a> {
+    /// All of it; whether it passes is still open.
+    Whole(&'a [u8]),
+    /// It has passed in pieces: what is left of it without long texts, and the words of those.
+    Condensed(&'a [u8], Words),
+    /// It has passed in pieces, and what it said is not known.
+    Unread,
 }
 
 /// How far the line in hand has been looked at.
@@ -86,18 +102,24 @@ impl Scan {
 }
 
 impl Splitter {
-    /// Takes what came. `keep` is shown every whole event and says whether it passes; what passes is put into `out`.
-    pub(crate) fn push(&mut self, mut chunk: Bytes, out: &mut VecDeque<Bytes>, mut keep: impl FnMut(&[u8]) -> bool) {
-        if !self.begun.is_empty() || self.oversize {
+    /// Takes what came. `keep` is shown every event and says whether it passes; what passes is put into `out`.
+    pub(crate) fn push(&mut self, mut chunk: Bytes, out: &mut VecDeque<Bytes>, mut keep: impl FnMut(Read<'_>) -> bool) {
+        if !self.begun.is_empty() || self.oversize.is_some() {
             let Some(end) = self.scan.end_in(&chunk) else {
                 self.go_on(&chunk, out);
                 return;
             };
             let rest = chunk.split_off(end);
-            self.begun.extend_from_slice(&chunk);
-            let event = self.begun.split().freeze();
-            if std::mem::take(&mut self.oversize) || keep(&event) {
-                out.push_back(event);
+            if let Some(mut condensed) = self.oversize.take() {
+                condensed.push(&chunk);
+                out.push_back(chunk);
+                keep(condensed.whole().map_or(Read::Unread, |(copy, words)| Read::Condensed(copy, words)));
+            } else {
+                self.begun.extend_from_slice(&chunk);
+                let event = self.begun.split().freeze();
+                if keep(Read::Whole(&event)) {
+                    out.push_back(event);
+                }
             }
             chunk = rest;
         }
@@ -105,7 +127,7 @@ impl Splitter {
         while let Some(length) = self.scan.end_in(&chunk[at..]) {
             let event = at..at + length;
             at = event.end;
-            if !keep(&chunk[event.clone()]) {
+            if !keep(Read::Whole(&chunk[event.clone()])) {
                 if passes_from < event.start {
                     out.push_back(chunk.slice(passes_from..event.start));
                 }
@@ -120,17 +142,25 @@ impl Splitter {
 
     fn go_on(&mut self, begun: &[u8], out: &mut VecDeque<Bytes>) {
         self.begun.extend_from_slice(begun);
-        if self.begun.len() > LARGEST {
-            self.oversize = true;
+        if self.begun.len() > LARGEST && self.oversize.is_none() {
+            self.oversize = Some(Box::default());
         }
-        if self.oversize && !self.begun.is_empty() {
+        if let Some(condensed) = &mut self.oversize
+            && !self.begun.is_empty()
+        {
+            condensed.push(&self.begun);
             out.push_back(self.begun.split().freeze());
         }
     }
 
     /// Whether bytes of an event that is not whole have passed.
     pub(crate) fn inside_passed_event(&self) -> bool {
-        self.oversize
+        self.oversize.is_some()
+    }
+
+    /// Whether an event was begun that is not whole.
+    pub(crate) fn inside_event(&self) -> bool {
+        !self.begun.is_empty() || self.oversize.is_some()
     }
 
     /// What was begun when the stream ended.
@@ -190,6 +220,7 @@ mod tests {
         let (mut splitter, mut out, mut seen) = (Splitter::default(), VecDeque::new(), Vec::new());
         for chunk in chunks {
             splitter.push(Bytes::copy_from_slice(chunk), &mut out, |event| {
+                let Read::Whole(event) = event else { panic!("{event:?}") };
                 seen.push(event.to_vec());
                 keep(event)
             });
@@ -230,20 +261,25 @@ mod tests {
     }
 
     #[test]
-    fn a_large_event_passes_in_pieces_and_is_not_read() {
-        let large = [b"data: ".to_vec(), vec![b'x'; 200_000], b"\n\n".to_vec(), b"data: 2\n\n".to_vec()].concat();
+    fn a_large_event_passes_in_pieces_and_is_read_without_its_texts() {
+        let large = [b"data: \"".to_vec(), vec![b'x'; 200_000], b"\"\n\n".to_vec(), b"data: 2\n\n".to_vec()].concat();
         let mut splitter = Splitter::default();
-        let (mut out, mut seen, mut most) = (VecDeque::new(), 0, 0);
+        let (mut out, mut seen, mut most) = (VecDeque::new(), Vec::new(), 0);
         for chunk in large.chunks(1000) {
-            splitter.push(Bytes::copy_from_slice(chunk), &mut out, |_| {
-                seen += 1;
+            splitter.push(Bytes::copy_from_slice(chunk), &mut out, |event| {
+                seen.push(match event {
+                    Read::Whole(event) => (event.len(), 0),
+                    Read::Condensed(event, words) => (event.len(), words.ascii),
+                    Read::Unread => panic!("it is one text"),
+                });
                 true
             });
             most = most.max(splitter.begun.len());
         }
         assert_eq!(out.iter().flatten().copied().collect::<Vec<u8>>(), large);
-        assert_eq!(seen, 1, "only the small one");
-        assert!(most <= LARGEST + 1000);
+        let [(condensed, words), small] = seen[..] else { panic!("{seen:?}") };
+        assert_eq!((condensed as u64 + words, small), (200_010, (9, 0)));
+        assert!(condensed < 300 && most <= LARGEST + 1000);
     }
 
     #[test]

@@ -30,6 +30,10 @@ fn chat() {
     let usage = chat(r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":3,"total_tokens":12}}"#);
     assert!(usage.usage_only);
     assert_eq!(counts(&usage), Some((Some(9), 12)));
+    let neither = chat(r#"{"usage":{"prompt_tokens":9,"completion_tokens":3,"total_tokens":12}}"#);
+    assert!(!neither.usage_only && neither.counts.is_some(), "no choices at all is not an empty list of them");
+    let going_on = chat(r#"{"choices":[{"delta":{"content":"a"},"finish_reason":""}]}"#);
+    assert!(!going_on.ends_well);
     let both = chat(r#"{"choices":[{"delta":{"content":"a"}}],"usage":{"prompt_tokens":9,"total_tokens":10}}"#);
     assert!(!both.usage_only && both.counts.is_some());
     assert!(chat("[DONE]").ends_well);
@@ -116,4 +120,19 @@ fn tokens_of_words() {
         5
     );
     assert_eq!(words_of_body(b"no json").ascii, 0);
+}
+
+#[test]
+fn words_of_a_body_that_broke_off() {
+    let body = r#"{"id":"xxxx","choices":[{"message":{"role":"assistant","content":"12\n中\u4e2d5"}}]}"#;
+    let begin = body.find("12").unwrap();
+    for (length, expected) in
+        [(0, (0, 0)), (1, (1, 0)), (2, (2, 0)), (3, (2, 0)), (4, (3, 0)), (5, (3, 0)), (6, (3, 0)), (7, (3, 3))]
+            .into_iter()
+            .chain((8..13).map(|it| (it, (3, 3))))
+            .chain([(13, (3, 6)), (14, (4, 6)), (15, (4, 6)), (17, (4, 6))])
+    {
+        let words = words_of_body(&body.as_bytes()[..begin + length]);
+        assert_eq!((words.ascii, words.other), expected, "{length}");
+    }
 }

@@ -13,7 +13,7 @@ use crate::{
     meter::Run,
     record::Outcome,
     refusal::{self, Failure, Refusal},
-    sse::Splitter,
+    sse::{Read, Splitter},
     upstream::Incoming,
 };
 
@@ -73,10 +73,11 @@ impl Events {
     fn end(&mut self) {
         let rest = self.splitter.rest();
         // Some providers leave the last blank line out.
-        if !rest.is_empty() && self.run.event(&rest) && self.run.stream_outcome() != Outcome::Broken {
+        if !rest.is_empty() && self.run.event(Read::Whole(&rest)) && self.run.stream_outcome() != Outcome::Broken {
             self.out.push_back(rest);
         }
-        let outcome = self.run.stream_outcome();
+        let outcome =
+            if self.splitter.inside_passed_event() { self.run.stream_outcome() } else { self.run.closed_outcome() };
         if outcome == Outcome::Broken {
             self.break_off(outcome);
         } else {
@@ -92,6 +93,9 @@ impl Events {
         if so_far != Outcome::Broken {
             self.run.finish(so_far);
             return;
+        }
+        if self.splitter.inside_event() {
+            self.run.began();
         }
         let call = self.run.call();
         let refusal = match outcome {

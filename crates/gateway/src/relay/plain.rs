@@ -150,7 +150,8 @@ impl Meter {
         }
     }
 
-    fn end(&mut self) -> Outcome {
+    /// Tells the call what the body has said so far.
+    fn tell(&mut self) {
         let counts = match &self.finder {
             None => usage::in_body(&self.first),
             Some(finder) => finder.counts(),
@@ -162,6 +163,14 @@ impl Meter {
             _ => Words::default(),
         };
         self.run.body(counts, words);
+        // What came of an error is none of the answer.
+        if self.bytes > 0 && self.status < 400 {
+            self.run.began();
+        }
+    }
+
+    fn end(&mut self) -> Outcome {
+        self.tell();
         match self.status {
             ..400 => Outcome::Ok,
             status => {
@@ -177,5 +186,14 @@ impl Meter {
         }
         let pieces: Vec<&[u8]> = std::iter::once(&self.first).chain(&self.kept).map(|it| &it[..]).collect();
         pieces.concat().into()
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        // The client has left: what came by then is what the call is settled at.
+        if !self.run.is_settled() {
+            self.tell();
+        }
     }
 }

@@ -178,3 +178,82 @@ async fn a_stream_without_counts_is_estimated() {
     assert!(call.tokens.estimated && (10..40).contains(&call.tokens.output), "{:?}", call.tokens);
     assert_eq!(house.used("qwen-plus").1, call.tokens.total);
 }
+
+/// Reads that many events of an answer, and leaves it then.
+async fn leave_after(house: &House, request: http::Request<http_body_util::Full<bytes::Bytes>>, events: usize) {
+    let mut body = house.send(request).await.into_body();
+    let mut got = Vec::new();
+    while got.windows(2).filter(|it| it == b"\n\n").count() < events {
+        got.extend_from_slice(&body.frame().await.unwrap().unwrap().into_data().unwrap());
+    }
+}
+
+const MESSAGES: &str =
+    r#"{"model":"qwen-plus","max_tokens":50,"stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
+
+#[tokio::test]
+async fn words_after_the_last_counts_are_charged_when_a_client_hangs_up() {
+    let house = House::new().await;
+    let request = acting(post("/v1/messages", SEARCH, MESSAGES), "prompt=3; silence-after=8");
+    leave_after(&house, request, 8).await;
+    let call = house.calls(1).await.remove(0);
+    assert_eq!(call.outcome, Outcome::HangUp);
+    assert!(call.tokens.estimated && call.tokens.output > 4, "more than message_start says: {:?}", call.tokens);
+    assert_eq!(house.used("qwen-plus"), (1, call.tokens.total));
+    // Counts that know all that has passed are taken as they are.
+    house.clock.advance(60_000_000);
+    let native = r#"{"model":"qwen-plus","input":{"messages":[{"role":"user","content":"hi"}]}}"#;
+    let mut request = acting(post(NATIVE, SEARCH, native), "prompt=300; silence-after=4");
+    request.headers_mut().insert("x-dashscope-sse", "enable".parse().unwrap());
+    leave_after(&house, request, 4).await;
+    let call = house.calls(1).await.remove(0);
+    assert!(!call.tokens.estimated && call.tokens.prompt == 300 && call.tokens.output > 0, "{:?}", call.tokens);
+    assert_eq!(house.used("qwen-plus"), (1, call.tokens.total));
+}
+
+#[tokio::test]
+async fn words_after_the_last_counts_are_charged_while_they_pass() {
+    let house = House::with(Settings::default(), |contents| contents.models[0].default_output_tokens = 1).await;
+    let body = MESSAGES.replace(":50", ":400");
+    let request = acting(post("/v1/messages", DEFAULT, body), "prompt=3; output=400; silence-after=20");
+    let mut body = house.send(request).await.into_body();
+    let mut got = Vec::new();
+    while got.windows(2).filter(|it| it == b"\n\n").count() < 20 {
+        got.extend_from_slice(&body.frame().await.unwrap().unwrap().into_data().unwrap());
+    }
+    assert_eq!(house.gateway.running(), 1, "it goes on");
+    assert!(house.used("qwen-plus").1 > 50, "{:?}", house.used("qwen-plus"));
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_off_before_its_first_words_is_charged_its_prompt() {
+    let house = House::new().await;
+    for (behaviour, charged) in [("break-after=1", true), ("break-inside=0", true), ("error-event=0", false)] {
+        house.clock.advance(60_000_000);
+        house.call(acting(post(CHAT, SEARCH, stream()), behaviour)).await;
+        let call = house.calls(1).await.remove(0);
+        assert!(call.outcome.failed());
+        assert_eq!((call.tokens.total > 0, call.tokens.output), (charged, 0), "{behaviour}: {:?}", call.tokens);
+        assert_eq!(house.used("qwen-plus"), (1, call.tokens.total), "{behaviour}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_of_any_length_is_told_and_counted() {
+    let house = House::new().await;
+    let responses = r#"{"model":"qwen-plus","stream":true,"input":"hi"}"#;
+    let native = r#"{"model":"qwen-plus","input":{"messages":[{"role":"user","content":"hi"}]},"parameters":{"result_format":"message"}}"#;
+    for (path, body) in [("/v1/responses", responses), (NATIVE, native)] {
+        house.clock.advance(60_000_000);
+        let mut request = acting(post(path, DEFAULT, body), "prompt=9; output=25000");
+        request.headers_mut().insert("x-dashscope-sse", "enable".parse().unwrap());
+        let reply = house.call(request).await;
+        assert!(!reply.text().contains("event:error"));
+        let (_, last) = reply.text().trim_end_matches('\n').rsplit_once("\n\n").unwrap();
+        assert!(last.len() > 64 << 10 && !last.starts_with("event: error"), "{path}: {last:.300}");
+        let call = house.calls(1).await.remove(0);
+        assert_eq!(call.outcome, Outcome::Ok, "{path}");
+        assert_eq!((call.tokens.total, call.tokens.estimated), (25_009, false), "{path}");
+        assert_eq!(house.used("qwen-plus"), (1, 25_009), "{path}");
+    }
+}

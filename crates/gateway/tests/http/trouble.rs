@@ -5,6 +5,10 @@ use std::time::Duration;
 use domain::Cause;
 use gateway::{Outcome, Settings};
 use testkit::{Provider, ProviderSettings};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 use crate::support::*;
 
@@ -92,6 +96,44 @@ async fn an_answer_that_breaks_off_breaks_off_for_the_client_too() {
     assert_eq!(response.status(), 200);
     assert!(http_body_util::BodyExt::collect(response.into_body()).await.is_err());
     assert_eq!(house.calls(1).await[0].outcome, Outcome::Broken);
+}
+
+/// An answer whose words have come, and whose counts have not.
+const CUT: &str = r#"{"choices":[{"message":{"role":"assistant","content":"0123456789012345678901234567890123456789"#;
+
+#[tokio::test]
+async fn words_of_an_answer_that_broke_off_are_charged() {
+    let house = House::new().await;
+    for (length, output) in [(30, 0), (CUT.len() - 20, 5), (CUT.len(), 10)] {
+        house.clock.advance(60_000_000);
+        let behaviour = format!("break-after={length}; body={CUT}{CUT}");
+        let response = house.send(acting(post(CHAT, SEARCH, plain()), &behaviour)).await;
+        assert!(http_body_util::BodyExt::collect(response.into_body()).await.is_err());
+        let call = house.calls(1).await.remove(0);
+        assert_eq!((call.outcome, call.tokens.output, call.tokens.estimated), (Outcome::Broken, output, true));
+        assert!(call.tokens.prompt > 0 && house.used("qwen-plus") == (1, call.tokens.prompt + output), "{length}");
+    }
+}
+
+#[tokio::test]
+async fn words_of_an_answer_that_its_client_left_are_charged() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let house = House::with(Settings::default(), |it| it.providers[0].openai_base_url = Some(url)).await;
+    let provider = tokio::spawn(async move {
+        let (mut io, _) = listener.accept().await.unwrap();
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n";
+        io.write_all(format!("{head}{CUT}").as_bytes()).await.unwrap();
+        // Until the gateway leaves.
+        io.read_to_end(&mut Vec::new()).await
+    });
+    let mut body = house.send(post(CHAT, SEARCH, plain())).await.into_body();
+    http_body_util::BodyExt::frame(&mut body).await.unwrap().unwrap();
+    drop(body);
+    let call = house.calls(1).await.remove(0);
+    let _ = provider.await.unwrap();
+    assert_eq!((call.outcome, call.tokens.output, call.tokens.estimated), (Outcome::HangUp, 10, true));
+    assert_eq!(house.used("qwen-plus"), (1, call.tokens.total));
 }
 
 #[tokio::test]
