@@ -232,7 +232,10 @@ impl Proof for JournalProof {
         let journal = Whole::open(&self.0, None).map_err(|error| named(&error))?;
         let report = verify::run(journal, None).map_err(|error| named(&error))?;
         let mine: Vec<_> = report.rows.iter().filter(|it| it.account == account.as_str()).collect();
-        let fullest = mine.iter().filter(|it| it.limit > 0).max_by_key(|it| u128::from(it.highest) * 1_000_000 / u128::from(it.limit));
+        let fullest = mine
+            .iter()
+            .filter(|it| it.limit > 0)
+            .max_by_key(|it| u128::from(it.highest) * 1_000_000 / u128::from(it.limit));
         Ok(Proven {
             admissions: report.by_account.get(account.as_str()).copied().unwrap_or(0),
             over: mine.iter().map(|it| it.exceeded).sum(),

@@ -84,7 +84,8 @@ impl Installation {
     pub(crate) fn step_clock(&self, by: &str) {
         // Renamed into place: the process reads the file whenever it looks at the time.
         self.write("clock.new", by);
-        std::fs::rename(self.folder().join("clock.new"), self.folder().join("clock")).expect("the folder can be written");
+        std::fs::rename(self.folder().join("clock.new"), self.folder().join("clock"))
+            .expect("the folder can be written");
     }
 
     pub(crate) fn target(&self) -> Target {

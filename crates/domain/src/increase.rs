@@ -85,8 +85,14 @@ mod tests {
     fn an_increase_lies_above_the_quota_and_within_the_upper_limit() {
         assert_eq!(check_increase(1_500, 1_000, 2_000, None), Ok(()));
         assert_eq!(check_increase(2_000, 1_000, 2_000, None), Ok(()));
-        assert_eq!(check_increase(1_000, 1_000, 2_000, None), Err(IncreaseError::NotAbove { given: 1_000, current: 1_000 }));
-        assert_eq!(check_increase(2_001, 1_000, 2_000, None), Err(IncreaseError::AboveUpper { given: 2_001, upper: 2_000 }));
+        assert_eq!(
+            check_increase(1_000, 1_000, 2_000, None),
+            Err(IncreaseError::NotAbove { given: 1_000, current: 1_000 })
+        );
+        assert_eq!(
+            check_increase(2_001, 1_000, 2_000, None),
+            Err(IncreaseError::AboveUpper { given: 2_001, upper: 2_000 })
+        );
         assert_eq!(check_increase(1_500, 1_500, 2_000, Some(1_500)), Ok(()));
     }
 }

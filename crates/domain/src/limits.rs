@@ -92,7 +92,11 @@ pub fn parse_limit(text: &str) -> Result<Option<u64>, LimitError> {
     let grouped = |c: char| matches!(c, ',' | '_' | ' ' | '\'' | '\u{a0}' | '\u{2009}' | '\u{202f}');
     let outer_grouping = body.starts_with(grouped) || body.ends_with(grouped);
     let digits: String = body.chars().filter(|c| !grouped(*c)).collect();
-    if digits.is_empty() || outer_grouping || !digits.bytes().all(|b| b.is_ascii_digit()) || badly_grouped(body, grouped) {
+    if digits.is_empty()
+        || outer_grouping
+        || !digits.bytes().all(|b| b.is_ascii_digit())
+        || badly_grouped(body, grouped)
+    {
         return Err(LimitError::NotWhole(shown()));
     }
     let significant = digits.trim_start_matches('0');
@@ -130,8 +134,15 @@ mod tests {
     #[test]
     fn typed_limits() {
         for (text, expected) in [
-            ("", None), ("  ", None), ("0", Some(0)), ("600", Some(600)), (" 1,000,000 ", Some(1_000_000)),
-            ("1_000", Some(1000)), ("5 000", Some(5000)), ("007", Some(7)), ("-0", Some(0)),
+            ("", None),
+            ("  ", None),
+            ("0", Some(0)),
+            ("600", Some(600)),
+            (" 1,000,000 ", Some(1_000_000)),
+            ("1_000", Some(1000)),
+            ("5 000", Some(5000)),
+            ("007", Some(7)),
+            ("-0", Some(0)),
         ] {
             assert_eq!(parse_limit(text), Ok(expected), "{text:?}");
         }

@@ -103,7 +103,9 @@ mod tests {
         let viewer = member(Role::Viewer, Some("w1"));
         let own = WorkspaceId::new("w1");
         assert!(viewer.may(Action::View));
-        for action in [Action::Configure, Action::ManageKeys(&own), Action::ManageMember(Role::Viewer), Action::ReadAudit] {
+        for action in
+            [Action::Configure, Action::ManageKeys(&own), Action::ManageMember(Role::Viewer), Action::ReadAudit]
+        {
             assert!(!viewer.may(action), "{action:?}");
         }
     }
