@@ -88,8 +88,9 @@ pub(crate) async fn answer(worker: Arc<Worker>, request: Request<Incoming>) -> R
             }
             let running = Running::new(gateway);
             let mut body = body;
-            let bytes = match ingress::read(&mut body, settings.body_limit, settings.client_timeout).await {
-                Ok(bytes) => bytes,
+            // Held until the call has its answer, as the bytes are.
+            let (bytes, _held) = match ingress::read(&mut body, settings.body_limit, settings.client_timeout).await {
+                Ok(read) => read,
                 Err(refusal) => return head.refuse_unread(&refusal, &headers, body),
             };
             drop(body);

@@ -59,6 +59,8 @@ pub(crate) enum Undecided {
     Store,
     /// The process is about to end.
     Draining,
+    /// The bodies of other calls take all the room that there is.
+    Full,
 }
 
 /// What went wrong between the gateway and the provider.
@@ -172,6 +174,7 @@ impl Refusal<'_> {
                 "The store of the limits cannot be reached, and without it no call is admitted.".into()
             }
             Self::Undecided(Undecided::Draining) => "This gateway is about to stop and takes no new call.".into(),
+            Self::Undecided(Undecided::Full) => "This gateway holds as many bytes of calls as it can.".into(),
             Self::Upstream(Failure::Unreachable { provider }) => format!("Provider {provider} cannot be reached."),
             Self::Upstream(Failure::Credential) => "The provider refused the gateway's credential.".into(),
             Self::Upstream(Failure::Redirect) => "The provider answered with a redirect.".into(),

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod checks;
+mod clients;
 mod fallback;
 mod forwarding;
 mod limits;
