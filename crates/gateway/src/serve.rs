@@ -4,7 +4,12 @@ use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpListener, task::JoinSet, time::MissedTickBehavior};
+use tokio::{
+    net::TcpListener,
+    sync::Notify,
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -32,20 +37,23 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, shutdown: Cance
         .max_buf_size(2 * HEAD)
         .pipeline_flush(false);
     let mut connections = JoinSet::new();
+    let closing = Arc::new(Notify::new());
     let ended = async {
         shutdown.cancelled().await;
         gateway.drain();
-        let _ = tokio::time::timeout(gateway.settings.drain, gateway.idle()).await;
+        let until = Instant::now() + gateway.settings.drain;
+        let _ = tokio::time::timeout_at(until, gateway.idle()).await;
+        until
     };
     tokio::pin!(ended);
     // Every call arms timers of many seconds. The runtime writes to its own event descriptor, a system call, whenever
     // one lies before all others; a tick that is always due sooner spares it that.
     let mut tick = tokio::time::interval(Pool::TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
+    let until = loop {
         let stream = tokio::select! {
             biased;
-            () = &mut ended => break,
+            until = &mut ended => break until,
             Some(_) = connections.join_next() => continue,
             _ = tick.tick() => {
                 worker.pool.tick();
@@ -68,11 +76,26 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, shutdown: Cance
             async move { Ok::<_, Infallible>(call::answer(worker, request).await) }
         });
         let connection = http.serve_connection(TokioIo::new(stream), service);
+        let closing = Arc::clone(&closing).notified_owned();
         connections.spawn(async move {
-            if let Err(error) = connection.await {
+            tokio::pin!(connection, closing);
+            let ended = tokio::select! {
+                biased;
+                ended = &mut connection => ended,
+                () = closing => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
                 tracing::debug!(%error, "a client's connection ended");
             }
         });
-    }
+    };
+    // The last calls are answered, but their clients may not have read all of it yet.
+    drop(listener);
+    closing.notify_waiters();
+    let closed = async { while connections.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout_at(until, closed).await;
     Ok(())
 }
