@@ -74,6 +74,8 @@ pub(crate) struct Incoming {
     connection: Option<Box<Connection>>,
     decoder: Decoder,
     keep: bool,
+    /// What of the call is still to be written, where the answer came first.
+    unsent: Option<Box<Outgoing>>,
     pool: Arc<Pool>,
     origin: usize,
 }
@@ -139,7 +141,7 @@ impl Pool {
         let (index, idle) = self.take(origin);
         if let Some(mut connection) = idle {
             match connection.exchange(&mut call).await {
-                Ok(head) => return Ok(self.answered(head, connection, index)),
+                Ok(head) => return Ok(self.answered(head, connection, call, index)),
                 // It was closed before it took the request, so nothing has been asked yet.
                 Err(Lost::Untaken(_)) => {}
                 Err(Lost::Taken(error)) => return Err(error),
@@ -147,7 +149,7 @@ impl Pool {
         }
         let mut connection = self.connect(origin).await?;
         match connection.exchange(&mut call).await {
-            Ok(head) => Ok(self.answered(head, connection, index)),
+            Ok(head) => Ok(self.answered(head, connection, call, index)),
             Err(Lost::Untaken(error)) => Err(Unreachable::Lost(error)),
             Err(Lost::Taken(error)) => Err(error),
         }
@@ -157,10 +159,19 @@ impl Pool {
         self: &Arc<Self>,
         head: AnswerHead,
         connection: Box<Connection>,
+        call: Outgoing,
         origin: usize,
     ) -> (AnswerHead, Incoming) {
-        let connection = Some(connection);
-        let mut incoming = Incoming { connection, decoder: head.body, keep: head.keep, pool: Arc::clone(self), origin };
+        // An error before the end of the request asks for no more of it; any other answer may depend on the rest.
+        let goes_on = call.body.length() > 0 && head.status.as_u16() < 400;
+        let mut incoming = Incoming {
+            connection: Some(connection),
+            decoder: head.body,
+            keep: head.keep,
+            unsent: goes_on.then(|| Box::new(call)),
+            pool: Arc::clone(self),
+            origin,
+        };
         incoming.end_if_reached();
         (head, incoming)
     }
@@ -289,6 +300,14 @@ impl Incoming {
                 return Poll::Ready(Some(data));
             }
             let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
+            if let Some(call) = &mut self.unsent {
+                // The head has gone: an answer came.
+                let mut written = call.head.len();
+                if connection.poll_write(cx, call, &mut written).is_ready() {
+                    // Written, or no longer wanted; what is said to that is still to be read.
+                    self.unsent = None;
+                }
+            }
             match ready!(connection.poll_read(cx, room)) {
                 Ok(0) if self.decoder == Decoder::UntilClosed => self.connection = None,
                 Ok(0) => return Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into()))),
@@ -299,20 +318,42 @@ impl Incoming {
         }
     }
 
-    /// A piece that has been read already.
+    /// A piece that has been read already. Chunks that came together go on together: each alone would be a write of its
+    /// own on the client's side.
     pub(crate) fn arrived(&mut self) -> Option<io::Result<Bytes>> {
+        if let Some(error) = self.broken.take() {
+            return Some(Err(error));
+        }
         let connection = self.connection.as_mut()?;
-        match self.decoder.next(&mut connection.read) {
-            Ok(Decoded::Data(data)) => {
-                self.end_if_reached();
-                Some(Ok(data))
-            }
-            Ok(Decoded::More) => None,
+        let first = match self.decoder.next(&mut connection.read) {
+            Ok(Decoded::Data(data)) => data,
+            Ok(Decoded::More) => return None,
             Ok(Decoded::End) => {
                 self.end_if_reached();
-                None
+                return None;
             }
-            Err(error) => Some(Err(io::Error::new(io::ErrorKind::InvalidData, error))),
+            Err(error) => return Some(Err(malformed(error))),
+        };
+        let more = matches!(self.decoder, Decoder::Chunked(_)) && !connection.read.is_empty();
+        let data = if more { self.gather(first) } else { first };
+        self.end_if_reached();
+        Some(Ok(data))
+    }
+
+    /// `first`, and the chunks that have been read behind it.
+    fn gather(&mut self, first: Bytes) -> Bytes {
+        let Some(connection) = &mut self.connection else { return first };
+        let mut all = BytesMut::with_capacity(first.len() + connection.read.len());
+        all.extend_from_slice(&first);
+        loop {
+            match self.decoder.next(&mut connection.read) {
+                Ok(Decoded::Data(data)) => all.extend_from_slice(&data),
+                Ok(Decoded::More | Decoded::End) => return all.freeze(),
+                Err(error) => {
+                    self.broken = Some(malformed(error));
+                    return all.freeze();
+                }
+            }
         }
     }
 
@@ -330,6 +371,10 @@ impl Incoming {
             self.pool.put(self.origin, connection);
         }
     }
+}
+
+fn malformed(error: Malformed) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
 #[cfg(test)]

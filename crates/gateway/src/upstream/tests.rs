@@ -120,6 +120,36 @@ async fn an_answer_may_come_before_all_of_the_body_has_gone() {
 }
 
 #[tokio::test]
+async fn the_rest_of_a_body_goes_on_while_its_answer_comes() {
+    let (listener, origin) = listen("127.0.0.1", false).await;
+    let length = 64 << 20;
+    let server = tokio::spawn(async move {
+        let (mut io, _) = listener.accept().await.unwrap();
+        let mut some = [0; 100];
+        io.read_exact(&mut some).await.unwrap();
+        io.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\na").await.unwrap();
+        // The rest of the answer follows the rest of the request.
+        let head = memchr::memmem::find(&some, b"\r\n\r\n").unwrap() + 4;
+        let mut left = length + head - some.len();
+        let mut buffer = vec![0; 1 << 20];
+        while left > 0 {
+            match io.read(&mut buffer).await.unwrap() {
+                0 => return left,
+                count => left -= count,
+            }
+        }
+        io.write_all(b"bc").await.unwrap();
+        left
+    });
+    let pool = Arc::new(Pool::new(TIMEOUT));
+    let (head, body) = pool.send(&origin, call(vec![b'x'; length])).await.unwrap();
+    assert_eq!(head.status, 200);
+    let read = tokio::time::timeout(TIMEOUT, read_to_end(body)).await.expect("the request goes on");
+    assert_eq!((read.unwrap(), server.await.unwrap()), (b"abc".to_vec(), 0));
+    assert!(pool.take(&origin).1.is_none(), "a connection whose order was upset is not used again");
+}
+
+#[tokio::test]
 async fn a_dead_connection_is_replaced_once_and_an_asked_one_never() {
     let (listener, origin) = listen("127.0.0.1", false).await;
     let (asked, mut requests) = mpsc::unbounded_channel();
@@ -165,4 +195,35 @@ async fn what_lies_idle_for_too_long_is_closed() {
         pool.tick();
     }
     assert_eq!(server.await.unwrap(), 0, "the provider sees the end");
+}
+
+#[tokio::test]
+async fn chunks_that_came_together_go_on_together() {
+    for (text, pieces, whole) in [
+        ("3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", vec!["abcde"], true),
+        ("3\r\nabc\r\n2\r\nde\r\nno chunk", vec!["abcde"], false),
+    ] {
+        let (listener, origin) = listen("127.0.0.1", false).await;
+        tokio::spawn(async move {
+            let (mut io, _) = listener.accept().await.unwrap();
+            request(&mut io).await.unwrap();
+            let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+            io.write_all(format!("{head}{text}").as_bytes()).await.unwrap();
+            request(&mut io).await
+        });
+        let pool = Arc::new(Pool::new(TIMEOUT));
+        let (_, mut body) = pool.send(&origin, call("")).await.unwrap();
+        let (mut seen, mut ended_well) = (Vec::new(), true);
+        while let Some(data) = std::future::poll_fn(|cx| body.poll_data(cx)).await {
+            match data {
+                Ok(data) => seen.push(String::from_utf8(data.to_vec()).unwrap()),
+                Err(_) => {
+                    ended_well = false;
+                    break;
+                }
+            }
+        }
+        assert_eq!((seen, ended_well), (pieces.into_iter().map(String::from).collect(), whole));
+        assert_eq!(pool.take(&origin).1.is_some(), whole, "only a connection that was read to the end is kept");
+    }
 }
