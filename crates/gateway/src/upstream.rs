@@ -73,6 +73,8 @@ pub(crate) struct Incoming {
     /// `None` once the end was reached.
     connection: Option<Box<Connection>>,
     decoder: Decoder,
+    /// What came was no chunk, right behind what was passed on.
+    broken: Option<io::Error>,
     keep: bool,
     /// What of the call is still to be written, where the answer came first.
     unsent: Option<Box<Outgoing>>,
@@ -167,6 +169,7 @@ impl Pool {
         let mut incoming = Incoming {
             connection: Some(connection),
             decoder: head.body,
+            broken: None,
             keep: head.keep,
             unsent: goes_on.then(|| Box::new(call)),
             pool: Arc::clone(self),
