@@ -24,7 +24,7 @@ pub(crate) struct Splitter {
 }
 
 /// An event, when its end is there.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Read<'a> {
     /// All of it; whether it passes is still open.
     Whole(&'a [u8]),
