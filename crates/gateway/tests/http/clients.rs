@@ -41,7 +41,7 @@ async fn a_body_that_trickles_in_is_cut_off() {
 #[tokio::test]
 async fn a_gateway_that_stops_lets_its_answers_be_read_to_their_end() {
     let house = House::with(Settings::default(), |contents| {
-        let many = (0..20_000).map(|it| model(&format!("a-name-that-takes-some-room-{it}"), limits(60, 1000)));
+        let many = (0..60_000).map(|it| model(&format!("a-name-that-takes-some-room-{it}"), limits(60, 1000)));
         contents.models.extend(many);
     })
     .await;
@@ -54,6 +54,7 @@ async fn a_gateway_that_stops_lets_its_answers_be_read_to_their_end() {
     let mut answer = vec![0; 1000];
     io.read_exact(&mut answer).await.unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 200 OK"));
+    assert_eq!(house.gateway.running(), 0, "all of it is written as far as the gateway goes");
     house.shutdown.cancel();
     while TcpStream::connect(house.addr).await.is_ok() {
         tokio::task::yield_now().await;

@@ -6,6 +6,10 @@ use domain::Cause;
 use gateway::{Outcome, Settings};
 use http_body_util::BodyExt;
 use testkit::provider::Ending;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 use crate::support::*;
 
@@ -213,8 +217,9 @@ async fn words_after_the_last_counts_are_charged_when_a_client_hangs_up() {
 
 #[tokio::test]
 async fn words_after_the_last_counts_are_charged_while_they_pass() {
-    let house = House::with(Settings::default(), |contents| contents.models[0].default_output_tokens = 1).await;
-    let body = MESSAGES.replace(":50", ":400");
+    let house = House::with(Settings::default(), |it| it.models[0].default_output_tokens = 1).await;
+    // A maximum that cannot fit into the limit reserves what is expected.
+    let body = MESSAGES.replace(":50", ":2000000");
     let request = acting(post("/v1/messages", DEFAULT, body), "prompt=3; output=400; silence-after=20");
     let mut body = house.send(request).await.into_body();
     let mut got = Vec::new();
@@ -222,7 +227,7 @@ async fn words_after_the_last_counts_are_charged_while_they_pass() {
         got.extend_from_slice(&body.frame().await.unwrap().unwrap().into_data().unwrap());
     }
     assert_eq!(house.gateway.running(), 1, "it goes on");
-    assert!(house.used("qwen-plus").1 > 50, "{:?}", house.used("qwen-plus"));
+    assert!(house.used("qwen-plus").1 > 30, "{:?}", house.used("qwen-plus"));
 }
 
 #[tokio::test]
@@ -256,4 +261,34 @@ async fn an_event_of_any_length_is_told_and_counted() {
         assert_eq!((call.tokens.total, call.tokens.estimated), (25_009, false), "{path}");
         assert_eq!(house.used("qwen-plus"), (1, 25_009), "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_stream_whose_last_event_nobody_can_tell_ends_well_and_is_estimated() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let house = House::with(Settings::default(), |it| it.providers[0].anthropic_base_url = Some(url)).await;
+    let start = r#"{"type":"message_start","message":{"usage":{"input_tokens":1,"output_tokens":1}}}"#;
+    let words = r#"{"type":"content_block_delta","delta":{"type":"text_delta","text":"0123456789012345"}}"#;
+    let last = format!(r#"{{"type":"message_stop","numbers":[{}1]}}"#, "1,".repeat(200_000));
+    let text = format!("data: {start}\n\ndata: {words}\n\ndata: {last}\n\n");
+    let sent = text.clone();
+    tokio::spawn(async move {
+        // The second answer breaks off where the first one ends.
+        for length in [sent.len(), sent.len() + 1] {
+            let (mut io, _) = listener.accept().await.unwrap();
+            io.read(&mut [0; 4096]).await.unwrap();
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {length}\r\n");
+            io.write_all(format!("{head}connection: close\r\n\r\n{sent}").as_bytes()).await.unwrap();
+        }
+    });
+    let reply = house.call(post("/v1/messages", SEARCH, MESSAGES)).await;
+    assert!(reply.text() == text, "every byte, and no other");
+    let call = house.calls(1).await.remove(0);
+    assert_eq!((call.outcome, call.tokens.output, call.tokens.estimated), (Outcome::Ok, 4, true));
+    house.clock.advance(60_000_000);
+    let reply = house.call(post("/v1/messages", SEARCH, MESSAGES)).await;
+    let (passed, error) = reply.text().split_at(text.len());
+    assert!(passed == text && error.starts_with("event: error\n"), "{error}");
+    assert_eq!(house.calls(1).await[0].outcome, Outcome::Broken);
 }
