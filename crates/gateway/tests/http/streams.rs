@@ -217,9 +217,9 @@ async fn words_after_the_last_counts_are_charged_when_a_client_hangs_up() {
 
 #[tokio::test]
 async fn words_after_the_last_counts_are_charged_while_they_pass() {
-    let house = House::with(Settings::default(), |it| it.models[0].default_output_tokens = 1).await;
-    // A maximum that cannot fit into the limit reserves what is expected.
-    let body = MESSAGES.replace(":50", ":2000000");
+    let house = House::with(Settings::default(), |it| it.models[0].limits = limits(600, 20)).await;
+    // What may come is more than there is room for, so all the room is held at first.
+    let body = MESSAGES.replace(":50", ":400");
     let request = acting(post("/v1/messages", DEFAULT, body), "prompt=3; output=400; silence-after=20");
     let mut body = house.send(request).await.into_body();
     let mut got = Vec::new();
@@ -227,7 +227,7 @@ async fn words_after_the_last_counts_are_charged_while_they_pass() {
         got.extend_from_slice(&body.frame().await.unwrap().unwrap().into_data().unwrap());
     }
     assert_eq!(house.gateway.running(), 1, "it goes on");
-    assert!(house.used("qwen-plus").1 > 30, "{:?}", house.used("qwen-plus"));
+    assert!(house.used("qwen-plus").1 > 20, "{:?}", house.used("qwen-plus"));
 }
 
 #[tokio::test]
