@@ -41,8 +41,19 @@ enum Place {
 
 impl Condensed {
     pub(super) fn push(&mut self, piece: &[u8]) {
-        for byte in piece {
+        let mut rest = piece;
+        while let Some((byte, after)) = rest.split_first() {
+            if self.place == Place::LeftOut {
+                // Most of a large event.
+                let plain = memchr::memchr3(b'"', b'\\', b'\n', rest).unwrap_or(rest.len());
+                if plain > 0 {
+                    self.leave_out(&rest[..plain]);
+                    rest = &rest[plain..];
+                    continue;
+                }
+            }
             self.byte(*byte);
+            rest = after;
         }
     }
 
@@ -130,9 +141,15 @@ impl Condensed {
     fn take(&mut self, byte: u8, kept: bool) {
         if kept {
             self.keep(byte);
-        } else if !self.no_text {
-            let words = Words { ascii: u64::from(byte < 0x80), other: u64::from(byte >= 0x80) };
-            self.left_out = self.left_out.and(words);
+        } else {
+            self.leave_out(&[byte]);
+        }
+    }
+
+    fn leave_out(&mut self, bytes: &[u8]) {
+        if !self.no_text {
+            let ascii = bytes.iter().filter(|it| it.is_ascii()).count() as u64;
+            self.left_out = self.left_out.and(Words { ascii, other: bytes.len() as u64 - ascii });
         }
     }
 
