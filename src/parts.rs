@@ -14,5 +14,6 @@ pub async fn control(settings: &Settings) -> Outcome<Control> {
     let store = Store::open(&settings.database_url).await?;
     store.migrate().await?;
     let vault = Vault::open(&settings.secret_key_file)?;
-    Ok(Control::new(store, vault, Arc::new(SystemWallClock), Passwords::default()))
+    let control = Control::new(store, vault, Arc::new(SystemWallClock), Passwords::default());
+    Ok(control.with_kept(settings.keep_minutes_days, settings.keep_hours_days))
 }
