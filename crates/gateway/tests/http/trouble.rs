@@ -186,3 +186,22 @@ async fn a_gateway_that_stops_finishes_what_runs_and_takes_nothing_new() {
     house.served.await.unwrap().unwrap();
     assert_eq!(house.gateway.running(), 0);
 }
+
+#[tokio::test]
+async fn an_answer_in_another_protocol_is_none() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let house = House::with(Settings::default(), |it| it.providers[0].openai_base_url = Some(url)).await;
+    tokio::spawn(async move {
+        for head in ["101 Switching Protocols\r\nupgrade: x", "200 OK\r\ntransfer-encoding: gzip, chunked"] {
+            let (mut io, _) = listener.accept().await.unwrap();
+            assert!(io.read(&mut [0; 4096]).await.unwrap() > 0);
+            io.write_all(format!("HTTP/1.1 {head}\r\n\r\n").as_bytes()).await.unwrap();
+        }
+    });
+    for _ in 0..2 {
+        house.clock.advance(1_000_000);
+        assert_eq!(house.chat(SEARCH, plain()).await.status, 502);
+        assert_eq!(house.calls(1).await[0].outcome, Outcome::Unreachable);
+    }
+}
