@@ -1,4 +1,5 @@
 //! The process: reads settings, builds the parts and runs one command. Errors leave as one line and exit status 1.
+#![allow(unreachable_pub, reason = "a program has no outside: `pub` marks what its other files use")]
 
 mod clock;
 mod command;

@@ -198,10 +198,11 @@ pub(crate) async fn verify(state: &ConsoleState, caller: &Caller) -> Result<Outc
     let proven = tokio::task::spawn_blocking(move || proof.prove(&account)).await;
     let outcome = match proven.unwrap_or_else(|_| Err("the check did not come to its end".to_owned())) {
         Err(why) => Outcome::wrong("", why),
-        Ok(proven) if proven.over > 0 => Outcome::wrong(
-            "",
-            format!("{} of {} admissions went over a limit", whole(proven.over), whole(proven.admissions)),
-        ),
+        Ok(proven) if proven.over > 0 => {
+            let (over, checked) = (whole(proven.over), whole(proven.admissions));
+            let told = format!("{over} of {checked} admissions went over a limit; sluice verify says which and when");
+            Outcome::go(told, paths::RATE_LIMIT)
+        }
         Ok(proven) => {
             let fullest = proven.fullest.map(|it| format!(". The fullest window: {it}")).unwrap_or_default();
             let checked = whole(proven.admissions);
