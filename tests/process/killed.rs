@@ -64,10 +64,13 @@ async fn no_window_goes_over_however_often_the_process_is_killed() {
     assert!(proof.contains(", 0 over a limit"), "{proof}");
 }
 
+/// Whether a call counts in a scope.
+type Belongs = fn(&Received) -> bool;
+
 /// Looks at the window that ends with each admission, in each scope, by going through all of them.
 fn check(received: &[Received]) -> HashMap<(&'static str, u64), String> {
     let mut highest = HashMap::new();
-    let scopes: [(&str, u64, fn(&Received) -> bool); 2] =
+    let scopes: [(&str, u64, Belongs); 2] =
         [("account", ACCOUNT_RPM, |_| true), ("search", SEARCH_RPM, |it| is_of(it, "search"))];
     for (scope, rpm, belongs) in scopes {
         let mut instants: Vec<u64> = received.iter().filter(|it| belongs(it)).map(admitted_at).collect();
