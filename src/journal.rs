@@ -1,6 +1,7 @@
 //! The admission journal on disk: a file an hour and a process, appended to with every flush, kept for a day.
 //!
-//! An admission and its settlement take about 20 bytes together, gathered in memory and written ten times a second. A
+//! An admission and its settlement take about 20 bytes together, and each model that was called in a tenth of a second a
+//! head that names it and its workspaces. Gathered in memory and written ten times a second: a
 //! process that is killed loses at most the last tenth of a second of it.
 
 use std::{

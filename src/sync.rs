@@ -153,7 +153,8 @@ fn key(it: &store::api_key::KeyRow) -> Option<Key> {
     })
 }
 
-fn limits(rpm: Option<i64>, tpm: Option<i64>) -> Limits {
+/// Stored limits as the limiter takes them.
+pub fn limits(rpm: Option<i64>, tpm: Option<i64>) -> Limits {
     let number = |it: i64| u64::try_from(it).unwrap_or(0);
     Limits { rpm: rpm.map(number).and_then(Rpm::new), tpm: tpm.map(number).and_then(Tpm::new) }
 }

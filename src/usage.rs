@@ -7,7 +7,7 @@ use std::{
 };
 
 use control::snapshot::SnapshotRows;
-use domain::{AccountId, Limits, ModelCode, Rpm, Tpm, WorkspaceId};
+use domain::{AccountId, ModelCode, WorkspaceId};
 use limiter::{BucketCharge, Clock as _, Ledger, Micros, ScopeCharge};
 use store::{
     Store,
@@ -17,6 +17,7 @@ use store::{
 use crate::{
     clock::{SystemClock, boot},
     command::Outcome,
+    sync::limits,
 };
 
 /// Without charges, a sign of life is given so often: less than the second that a blackout covers.
@@ -160,10 +161,6 @@ fn black_out(ledger: &Ledger, rows: &SnapshotRows, at: Micros, now_ms: i64) {
         let account = limits(Some(model.rpm), model.effective_tpm(now_ms));
         ledger.cell(&AccountId::new(&model.account_id), &code).black_out(at, account, &workspaces);
     }
-}
-
-fn limits(rpm: Option<i64>, tpm: Option<i64>) -> Limits {
-    Limits { rpm: rpm.map(unsigned).and_then(Rpm::new), tpm: tpm.map(unsigned).and_then(Tpm::new) }
 }
 
 /// A thousand times the highest limit: the database adds such sums up without an overflow.
