@@ -123,7 +123,7 @@ fn model(it: &store::model::ModelRow, now_ms: i64) -> Option<Model> {
         backup: it.backup.as_deref().and_then(|it| ModelCode::parse(it).ok()),
         fallback: it.fallback,
         created_at_ms: it.created_at,
-        timeouts: Timeouts::default(),
+        timeouts: Timeouts { first_byte: seconds(it.first_byte_timeout_s), silence: seconds(it.stream_silence_s) },
     })
 }
 
@@ -151,6 +151,10 @@ fn key(it: &store::api_key::KeyRow) -> Option<Key> {
         error_dialect: ErrorDialect::parse(&it.error_dialect)?,
         expires_at_ms: it.expires_at,
     })
+}
+
+fn seconds(it: Option<i64>) -> Option<Duration> {
+    it.and_then(|it| u64::try_from(it).ok()).map(Duration::from_secs)
 }
 
 /// Stored limits as the limiter takes them.

@@ -104,6 +104,7 @@ pub async fn set_model(
         backup,
         fallback,
         default_output_tokens,
+        ..Default::default()
     };
     let state = ssr::state();
     let done = match revision {

@@ -1,6 +1,6 @@
 //! Models: their limits, where they are called, and what stands in for them.
 
-use domain::{Action, LimitError, Metering, ModelCode, parse_limit};
+use domain::{Action, LimitError, Metering, ModelCode, TimeoutSeconds, parse_limit};
 use serde::Serialize;
 use store::{Tx, model::ModelRow};
 
@@ -32,6 +32,10 @@ pub struct ModelForm {
     pub fallback: bool,
     /// First guess of the output of calls that set no maximum; empty for 1024.
     pub default_output_tokens: String,
+    /// Seconds until the provider's first byte; empty for the setting's, `None` to leave it as it is.
+    pub first_byte_timeout_s: Option<String>,
+    /// Seconds of silence within a stream; empty for the setting's, `None` to leave it as it is.
+    pub stream_silence_s: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -45,6 +49,10 @@ pub(crate) struct Audited {
     backup: Option<String>,
     fallback: bool,
     default_output_tokens: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_byte_timeout_s: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_silence_s: Option<i64>,
 }
 
 pub(crate) fn audited(row: &ModelRow) -> Audited {
@@ -58,6 +66,8 @@ pub(crate) fn audited(row: &ModelRow) -> Audited {
         backup: row.backup.clone(),
         fallback: row.fallback,
         default_output_tokens: row.default_output_tokens,
+        first_byte_timeout_s: row.first_byte_timeout_s,
+        stream_silence_s: row.stream_silence_s,
     }
 }
 
@@ -131,6 +141,8 @@ pub(crate) fn blank(account: &str, code: &str, now_ms: i64) -> ModelRow {
         backup: None,
         fallback: false,
         default_output_tokens: DEFAULT_OUTPUT_TOKENS,
+        first_byte_timeout_s: None,
+        stream_silence_s: None,
         created_at: now_ms,
         revision: 1,
         increase_id: None,
@@ -202,6 +214,16 @@ async fn fill(tx: &mut Tx, row: &mut ModelRow, form: &ModelForm) -> Result<()> {
         "" => DEFAULT_OUTPUT_TOKENS,
         text => check.take("default_output_tokens", account_limit(text)).unwrap_or_default(),
     };
+    for (field, given, stored) in [
+        ("first_byte_timeout_s", &form.first_byte_timeout_s, &mut row.first_byte_timeout_s),
+        ("stream_silence_s", &form.stream_silence_s, &mut row.stream_silence_s),
+    ] {
+        if let Some(text) = given
+            && let Some(seconds) = check.take(field, TimeoutSeconds::parse(text))
+        {
+            *stored = seconds.map(|it| it.get().into());
+        }
+    }
     check.done()
 }
 

@@ -8,6 +8,7 @@ pub mod names;
 pub mod range;
 pub mod refusal;
 pub mod roles;
+pub mod timeout;
 pub mod units;
 
 pub use ids::{AccountId, IncreaseId, KeyId, MemberId, ProviderId, WorkspaceId};
@@ -17,4 +18,5 @@ pub use names::{ModelCode, NameError, ProviderName, WorkspaceName};
 pub use range::{Preset, RangeError, TimeRange};
 pub use refusal::{Cause, ErrorDialect, Scope, Window};
 pub use roles::{Action, Role, Standing};
+pub use timeout::{TimeoutError, TimeoutSeconds};
 pub use units::{Metering, Rpm, Tpm, ceil60};

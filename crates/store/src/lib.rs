@@ -15,6 +15,7 @@ pub mod increase;
 pub mod member;
 pub mod model;
 pub mod provider;
+pub mod provider_object;
 pub mod rollup;
 mod schema;
 pub mod session;

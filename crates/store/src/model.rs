@@ -9,7 +9,8 @@ macro_rules! models {
     ($rest:literal) => {
         concat!(
             "select m.account_id, m.code, m.provider_id, p.name as provider_name, m.upstream, m.metering, m.rpm, m.tpm,
-                m.tpm_upper_limit, m.backup, m.fallback, m.default_output_tokens, m.created_at, m.revision,
+                m.tpm_upper_limit, m.backup, m.fallback, m.default_output_tokens, m.first_byte_timeout_s, m.stream_silence_s,
+                m.created_at, m.revision,
                 i.id as increase_id, i.tpm as increase_tpm, i.valid_until as increase_valid_until,
                 l.factor_ppm as learned_factor_ppm, l.output_tokens as learned_output_tokens
             from model m
@@ -27,12 +28,13 @@ statements! {
     ALL_MODELS = models!("order by m.account_id, m.code");
     MODEL = models!("where m.account_id = $1 and m.code = $2");
     INSERT_MODEL = "insert into model (account_id, code, provider_id, upstream, metering, rpm, tpm, tpm_upper_limit,
-            backup, fallback, default_output_tokens, created_at, revision)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1)";
+            backup, fallback, default_output_tokens, first_byte_timeout_s, stream_silence_s, created_at, revision)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1)";
     UPDATE_MODEL = "update model
         set provider_id = $1, upstream = $2, metering = $3, rpm = $4, tpm = $5, tpm_upper_limit = $6, backup = $7,
-            fallback = $8, default_output_tokens = $9, revision = revision + 1
-        where account_id = $10 and code = $11 and revision = $12";
+            fallback = $8, default_output_tokens = $9, first_byte_timeout_s = $10, stream_silence_s = $11,
+            revision = revision + 1
+        where account_id = $12 and code = $13 and revision = $14";
     SET_LEARNED = "insert into model_learned (account_id, model_code, factor_ppm, output_tokens, at_ms)
         values ($1, $2, $3, $4, $5)
         on conflict (account_id, model_code) do update
@@ -66,6 +68,10 @@ pub struct ModelRow {
     pub fallback: bool,
     /// First guess of the output of calls that set no maximum.
     pub default_output_tokens: i64,
+    /// Seconds until the provider's first byte; `None`: as the settings have it.
+    pub first_byte_timeout_s: Option<i64>,
+    /// Seconds of silence within a stream; `None`: as the settings have it.
+    pub stream_silence_s: Option<i64>,
     /// When it was made.
     pub created_at: i64,
     /// Counts its changes, for optimistic locking.
@@ -143,6 +149,8 @@ impl Tx {
             row.backup.as_deref(),
             row.fallback,
             row.default_output_tokens,
+            row.first_byte_timeout_s,
+            row.stream_silence_s,
             row.created_at,
         )
     }
@@ -164,6 +172,8 @@ impl Tx {
             row.backup.as_deref(),
             row.fallback,
             row.default_output_tokens,
+            row.first_byte_timeout_s,
+            row.stream_silence_s,
             &row.account_id,
             &row.code,
             row.revision,

@@ -13,6 +13,7 @@ pub const STATEMENTS: &[&[Statement]] = &[
     crate::member::STATEMENTS,
     crate::model::STATEMENTS,
     crate::provider::STATEMENTS,
+    crate::provider_object::STATEMENTS,
     crate::rollup::STATEMENTS,
     crate::session::STATEMENTS,
     crate::usage::STATEMENTS,

@@ -40,6 +40,8 @@ pub(super) struct Model {
     pub(super) backup: Option<Spanned<String>>,
     pub(super) fallback: Option<Spanned<bool>>,
     pub(super) default_output_tokens: Option<Spanned<i64>>,
+    pub(super) first_byte_timeout_s: Option<Spanned<i64>>,
+    pub(super) stream_silence_s: Option<Spanned<i64>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, collections::BTreeSet};
 
-use domain::{LimitError, Metering, ModelCode, ProviderName, names::DEFAULT_WORKSPACE, units::HIGHEST_LIMIT};
+use domain::{
+    LimitError, Metering, ModelCode, ProviderName, TimeoutSeconds, names::DEFAULT_WORKSPACE, units::HIGHEST_LIMIT,
+};
 use store::{
     model::ModelRow,
     provider::ProviderRow,
@@ -249,6 +251,8 @@ impl Apply<'_> {
         let output = wanted.default_output_tokens.as_ref();
         row.default_output_tokens =
             output.map_or(Some(models::DEFAULT_OUTPUT_TOKENS), |it| self.account_limit(it)).unwrap_or_default();
+        row.first_byte_timeout_s = wanted.first_byte_timeout_s.as_ref().and_then(|it| self.timeout(it));
+        row.stream_silence_s = wanted.stream_silence_s.as_ref().and_then(|it| self.timeout(it));
     }
 
     async fn model(&mut self, before: Option<&ModelRow>, after: &ModelRow) -> Result<(), ApplyError> {
@@ -270,6 +274,8 @@ impl Apply<'_> {
                     (row.default_output_tokens != models::DEFAULT_OUTPUT_TOKENS)
                         .then(|| row.default_output_tokens.to_string()),
                 ),
+                ("first_byte_timeout_s", row.first_byte_timeout_s.map(|it| it.to_string())),
+                ("stream_silence_s", row.stream_silence_s.map(|it| it.to_string())),
             ]
         };
         let what = format!("model {}", after.code);
@@ -410,6 +416,11 @@ impl Apply<'_> {
             Err(error) => Err(error),
         };
         self.problems.take(given.span().start, limit)
+    }
+
+    fn timeout(&mut self, given: &Spanned<i64>) -> Option<i64> {
+        let seconds = TimeoutSeconds::new(*given.get_ref());
+        self.problems.take(given.span().start, seconds).map(|it| it.get().into())
     }
 
     /// A workspace's own limit: from 0 to the account's.

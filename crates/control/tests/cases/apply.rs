@@ -2,6 +2,7 @@ use control::{
     Actor, accounts,
     apply::ApplyError,
     increases::{self, IncreaseForm},
+    models::{self, ModelForm},
 };
 
 use crate::fixture::{FILE, Fixture};
@@ -75,7 +76,7 @@ name = "ads"
 #[tokio::test]
 async fn every_problem_is_told_with_its_place() {
     let it = Fixture::new().await;
-    check(&it, "[[model]]\ncode = \"x\"\ncolour = 1\n", &["limits.toml:3:1: unknown field `colour`, expected one of `code`, `provider`, `upstream`, `rpm`, `tpm`, `tpm_upper_limit`, `metering`, `backup`, `fallback`, `default_output_tokens`"]).await;
+    check(&it, "[[model]]\ncode = \"x\"\ncolour = 1\n", &["limits.toml:3:1: unknown field `colour`, expected one of `code`, `provider`, `upstream`, `rpm`, `tpm`, `tpm_upper_limit`, `metering`, `backup`, `fallback`, `default_output_tokens`, `first_byte_timeout_s`, `stream_silence_s`"]).await;
     check(&it, "[[provider]\n", &["limits.toml:1:12: unclosed array table, expected `]`"]).await;
     let wrong = r#"
 [[provider]]
@@ -202,4 +203,44 @@ async fn only_who_may_configure_may_apply() {
     let it = Fixture::new().await;
     let viewer = it.member(&it.owner, "viewer", "default").await;
     assert!(matches!(it.apply(&viewer, FILE).await, Err(ApplyError::Control(control::ControlError::Forbidden(_)))));
+}
+
+#[tokio::test]
+async fn a_model_may_have_time_outs_of_its_own() {
+    let it = Fixture::new().await;
+    let file = |lines: &str| {
+        format!("[[model]]\ncode = \"qwen-flash\"\nprovider = \"dashscope\"\nrpm = 60\ntpm = 100_000\n{lines}")
+    };
+    let set = file("first_byte_timeout_s = 900\nstream_silence_s = 30");
+    assert_eq!(
+        it.apply(&it.owner, &set).await.unwrap().to_string(),
+        "~ model qwen-flash: first_byte_timeout_s none -> 900, stream_silence_s none -> 30"
+    );
+    let row = models::find(&it.control, &it.owner, "qwen-flash").await.unwrap();
+    assert_eq!((row.first_byte_timeout_s, row.stream_silence_s), (Some(900), Some(30)));
+    // A form without these fields leaves them, an empty field takes one away.
+    let form = ModelForm {
+        code: "qwen-flash".to_owned(),
+        provider: "dashscope".to_owned(),
+        rpm: "60".to_owned(),
+        tpm: "100000".to_owned(),
+        stream_silence_s: Some(String::new()),
+        ..ModelForm::default()
+    };
+    models::edit(&it.control, &it.owner, row.revision, &form).await.unwrap();
+    let row = models::find(&it.control, &it.owner, "qwen-flash").await.unwrap();
+    assert_eq!((row.first_byte_timeout_s, row.stream_silence_s), (Some(900), None));
+    assert_eq!(
+        it.apply(&it.owner, &file("")).await.unwrap().to_string(),
+        "~ model qwen-flash: first_byte_timeout_s 900 -> none"
+    );
+    check(
+        &it,
+        &file("first_byte_timeout_s = 0\nstream_silence_s = 86401"),
+        &[
+            "limits.toml:6:24: 0 is not a whole number of seconds from 1 to 86400",
+            "limits.toml:7:20: 86401 is not a whole number of seconds from 1 to 86400",
+        ],
+    )
+    .await;
 }

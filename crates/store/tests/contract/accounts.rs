@@ -75,7 +75,7 @@ fn increase(account: &str, id: &str, at: i64, tpm: i64) -> IncreaseRow {
     }
 }
 
-async fn seed(store: &Store, account: &str) {
+pub(crate) async fn seed(store: &Store, account: &str) {
     let mut tx = store.edit().await.unwrap();
     tx.insert_account(&AccountRow::with_defaults(account, account, 1)).await.unwrap();
     tx.insert_workspace(&workspace(account, "default", "default", true)).await.unwrap();
@@ -106,6 +106,8 @@ async fn seed(store: &Store, account: &str) {
         backup: None,
         fallback: false,
         default_output_tokens: 1024,
+        first_byte_timeout_s: Some(600),
+        stream_silence_s: None,
         created_at: 1,
         revision: 1,
         increase_id: None,

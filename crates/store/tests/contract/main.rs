@@ -3,6 +3,7 @@
 
 mod accounts;
 mod engine;
+mod provider_objects;
 mod schema;
 mod statistics;
 mod usage;
@@ -24,6 +25,9 @@ async fn both_engines_keep_the_contract() {
     }
     for store in engines.empty("usage").await {
         usage::check(&store).await;
+    }
+    for store in engines.empty("objects").await {
+        provider_objects::check(&store).await;
     }
 }
 
