@@ -55,6 +55,12 @@ settings! {
     gateway_threads: usize = 0;
     /// Largest body of a model call, in bytes.
     max_body_bytes: u64 = 32 * 1024 * 1024;
+    /// Largest upload of a file, its form included, in bytes.
+    max_file_bytes: u64 = 512 * 1024 * 1024;
+    /// Connections of clients that are held at the same time; more are answered with a 503.
+    max_connections: usize = 10_000;
+    /// Calls that may hold a connection to one provider at the same time; more are answered with a 503.
+    max_provider_connections: usize = 10_000;
     /// Longest wait that `X-DashScope-Wait-Timeout` can ask for, in seconds.
     max_wait_s: u64 = 120;
     /// Time to connect to a provider, in seconds.
@@ -172,6 +178,9 @@ impl Settings {
             ("first_byte_timeout_s", self.first_byte_timeout_s),
             ("stream_silence_s", self.stream_silence_s),
             ("max_body_bytes", self.max_body_bytes),
+            ("max_file_bytes", self.max_file_bytes),
+            ("max_connections", self.max_connections as u64),
+            ("max_provider_connections", self.max_provider_connections as u64),
         ] {
             if value == 0 {
                 return wrong(name, "must be at least 1");

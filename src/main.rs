@@ -8,6 +8,7 @@ mod console;
 mod flush;
 mod journal;
 mod live;
+mod owners;
 mod parts;
 mod serve;
 mod sync;

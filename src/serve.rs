@@ -24,6 +24,7 @@ use crate::{
     flush::Flush,
     journal::{Journal, JournalProof},
     live::LivePort,
+    owners::StoredOwners,
     parts,
     sync::Sync,
     usage::{self, Usage},
@@ -171,13 +172,14 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
     stop.tasks.spawn(sync.run(rows.revision, rows.next_change_ms, stop.console.clone()));
     stop.tasks.spawn(housekeeping(control.clone(), Arc::clone(&ledger), settings.clone(), stop.console.clone()));
 
-    let gateway = Arc::new(Gateway::new(
+    let gateway = Gateway::new(
         gateway_settings(&settings),
         Arc::clone(&snapshot),
         records,
         clock,
         Arc::new(SystemWallClock),
-    ));
+    );
+    let gateway = Arc::new(gateway.with_owners(Arc::new(StoredOwners::new(control.store().clone()))));
     let gateway_threads = gateway_listeners
         .into_iter()
         .enumerate()
@@ -267,6 +269,9 @@ async fn housekeeping(control: Control, ledger: Arc<Ledger>, settings: Settings,
             if let Err(error) = forget_peaks(store, before(PEAKS_DAYS)).await {
                 tracing::warn!(%error, "old peaks wait to be deleted");
             }
+            if let Err(error) = forget_tasks(store, before(TASKS_DAYS)).await {
+                tracing::warn!(%error, "old tasks wait to be deleted");
+            }
             let forgotten = store.forget(before(settings.keep_minutes_days), before(settings.keep_hours_days)).await;
             if let Err(error) = forgotten.and(store.empty_call_log(before(settings.keep_calls_days)).await) {
                 tracing::warn!(%error, "old statistics wait to be deleted");
@@ -284,9 +289,21 @@ async fn forget_peaks(store: &control::Store, before_ms: i64) -> Outcome {
     Ok(tx.commit().await?)
 }
 
+/// Providers keep the results of tasks for a day.
+const TASKS_DAYS: u32 = 7;
+
+async fn forget_tasks(store: &control::Store, before_ms: i64) -> Outcome {
+    let mut tx = store.begin().await?;
+    tx.forget_tasks(before_ms).await?;
+    Ok(tx.commit().await?)
+}
+
 fn gateway_settings(settings: &Settings) -> gateway::Settings {
     gateway::Settings {
         body_limit: settings.max_body_bytes,
+        file_limit: settings.max_file_bytes,
+        connections: settings.max_connections,
+        provider_connections: settings.max_provider_connections,
         connect_timeout: Duration::from_secs(settings.connect_timeout_s),
         first_byte_timeout: Duration::from_secs(settings.first_byte_timeout_s),
         silence_timeout: Duration::from_secs(settings.stream_silence_s),

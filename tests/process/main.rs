@@ -3,6 +3,7 @@
 
 mod installation;
 mod killed;
+mod lanes;
 
 use installation::Installation;
 

@@ -3,31 +3,36 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::ErrorDialect;
-use http::{HeaderValue, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use hyper::body::Incoming;
 
 use crate::{
     base::Base,
     dialect::Dialect,
     gateway::{Gateway, Running},
-    id::RequestId,
+    headers::Timing,
     ingress,
     refusal::{Refusal, Undecided},
     relay::Answer,
     request,
-    route::{self, Found, Target},
+    route::{self, BatchTarget, Found, Target},
+    serve::HEAD,
     snapshot::Grant,
     upstream::Pool,
 };
 
 mod attempt;
+mod batches;
+mod files;
 mod head;
 mod limited;
+mod listing;
 mod models;
+mod passing;
+mod tasks;
 mod wishes;
 
-use self::{head::Head, limited::Limited, wishes::Wishes};
+use self::{head::Head, limited::Limited, passing::Passing, wishes::Wishes};
 
 /// What serves the calls of one listener.
 pub(crate) struct Worker {
@@ -37,16 +42,8 @@ pub(crate) struct Worker {
 
 pub(crate) async fn answer(worker: Arc<Worker>, request: Request<Incoming>) -> Response<Answer> {
     let gateway = &worker.gateway;
-    let now_ms = gateway.wall.now_ms();
-    let mut head = Head {
-        gateway: Arc::clone(gateway),
-        id: RequestId::new(now_ms),
-        dialect: Dialect::OpenAi,
-        codes: ErrorDialect::DEFAULT,
-        arrived: gateway.clock.now(),
-        now_ms,
-        caller: None,
-    };
+    let mut head = Head::new(gateway);
+    let now_ms = head.now_ms;
     let (mut parts, body) = request.into_parts();
     let headers = std::mem::take(&mut parts.headers);
     if let Some(answer) = health(gateway, &parts) {
@@ -64,6 +61,9 @@ pub(crate) async fn answer(worker: Arc<Worker>, request: Request<Incoming>) -> R
         }
     };
     head.dialect = route.dialect;
+    if is_too_large(&parts, &headers) {
+        return head.refuse_unread(&Refusal::LargeHead, &headers, body);
+    }
     let digest = ingress::key(route.dialect, &headers);
     let known = digest.and_then(|digest| {
         let snapshot = gateway.snapshot.load();
@@ -78,6 +78,29 @@ pub(crate) async fn answer(worker: Arc<Worker>, request: Request<Incoming>) -> R
     match route.target {
         Target::Models => head.models(&digest),
         Target::Model => head.model(&digest, route.tail),
+        Target::Task | Target::Batch(_) => {
+            if gateway.is_draining() {
+                return head.refuse_unread(&Refusal::Undecided(Undecided::Draining), &headers, body);
+            }
+            let (method, query) = (&parts.method, parts.uri.query());
+            let passing =
+                Passing { head: &head, pool: &worker.pool, method, tail: route.tail, query, headers: &headers, digest };
+            // Boxed, for few calls go here, and all would carry the room for them.
+            match route.target {
+                Target::Batch(target) => {
+                    let limit = if target == BatchTarget::Files {
+                        gateway.settings.file_limit
+                    } else {
+                        gateway.settings.body_limit
+                    };
+                    if let Err(refusal) = ingress::check(&headers, &body, limit) {
+                        return head.refuse_unread(&refusal, &headers, body);
+                    }
+                    Box::pin(passing.batch(target, body)).await
+                }
+                _ => Box::pin(passing.task()).await,
+            }
+        }
         Target::Call(operation) => {
             if gateway.is_draining() {
                 return head.refuse_unread(&Refusal::Undecided(Undecided::Draining), &headers, body);
@@ -120,6 +143,55 @@ pub(crate) async fn answer(worker: Arc<Worker>, request: Request<Incoming>) -> R
             call.answer(running).await
         }
     }
+}
+
+/// Answers a call on a connection for which there is no room.
+pub(crate) async fn turn_away(worker: Arc<Worker>, request: Request<Incoming>) -> Response<Answer> {
+    let (parts, _) = request.into_parts();
+    if let Some(answer) = health(&worker.gateway, &parts) {
+        return answer;
+    }
+    let mut head = Head::new(&worker.gateway);
+    head.dialect = dialect(&parts.method, parts.uri.path());
+    let mut response = head.respond(&Refusal::Undecided(Undecided::Crowded), Timing::default(), None, None);
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// The bytes of an answer to a head that the server did not take, of which `line` is the beginning.
+pub(crate) fn refuse_head(gateway: &Arc<Gateway>, line: &[u8]) -> Bytes {
+    let line = String::from_utf8_lossy(line);
+    let mut words = line.split(' ');
+    let method = words.next().and_then(|it| it.parse().ok()).unwrap_or(Method::GET);
+    let path = words.next().unwrap_or_default().split('?').next().unwrap_or_default();
+    let mut head = Head::new(gateway);
+    head.dialect = dialect(&method, path);
+    gateway.records.push_stranger();
+    let response = head.respond(&Refusal::LargeHead, Timing::default(), None, None);
+    let (parts, body) = response.into_parts();
+    let Answer::Whole(body) = body else { return Bytes::new() };
+    let mut bytes = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n".to_vec();
+    for (name, value) in &parts.headers {
+        bytes.extend_from_slice(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
+    bytes.extend_from_slice(&body);
+    bytes.into()
+}
+
+fn dialect(method: &Method, path: &str) -> Dialect {
+    match route::find(method, path) {
+        Found::Route(route) => route.dialect,
+        Found::Nothing(dialect) | Found::OtherMethod(dialect, _) => dialect,
+    }
+}
+
+/// Whether a head is longer than is accepted. The server takes somewhat longer ones, so that most of those that are too
+/// long get an answer like any other.
+fn is_too_large(parts: &Parts, headers: &HeaderMap) -> bool {
+    // Beside name and value each line has a colon, a space and its end.
+    let lines = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    parts.uri.path().len() + parts.uri.query().map_or(0, str::len) + lines.sum::<usize>() > HEAD
 }
 
 /// For whoever watches over the process.

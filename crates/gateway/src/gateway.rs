@@ -7,9 +7,17 @@ use std::sync::{
 
 use arc_swap::ArcSwap;
 use limiter::Clock;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::{record::Records, settings::Settings, snapshot::Snapshot, wait::Queues};
+use crate::{
+    base::Origin,
+    owners::{InMemory, Owners},
+    record::{Outcome, Records},
+    settings::Settings,
+    snapshot::Snapshot,
+    wait::Queues,
+};
 
 /// The time of day: for record stamps, expiry of keys and display. No decision depends on it.
 pub trait WallClock: Send + Sync {
@@ -25,8 +33,12 @@ pub struct Gateway {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) wall: Arc<dyn WallClock>,
     pub(crate) queues: Queues,
+    pub(crate) owners: Arc<dyn Owners>,
+    calls_of_origins: Mutex<Vec<(Origin, Arc<AtomicUsize>)>>,
     draining: AtomicBool,
+    cut: AtomicBool,
     running: AtomicUsize,
+    connections: AtomicUsize,
     finished: Notify,
 }
 
@@ -52,10 +64,20 @@ impl Gateway {
             clock,
             wall,
             queues: Queues::default(),
+            owners: Arc::new(InMemory::default()),
             draining: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
             running: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
+            calls_of_origins: Mutex::default(),
             finished: Notify::new(),
         }
+    }
+
+    /// The same with owners that are remembered longer than the process lives.
+    #[must_use]
+    pub fn with_owners(self, owners: Arc<dyn Owners>) -> Self {
+        Self { owners, ..self }
     }
 
     /// Calls that are being answered.
@@ -68,9 +90,30 @@ impl Gateway {
         self.queues.waiting()
     }
 
+    /// How many calls have a connection to this origin, on all listeners together.
+    pub(crate) fn calls_of(&self, origin: &Origin) -> Arc<AtomicUsize> {
+        let mut origins = self.calls_of_origins.lock();
+        if let Some((_, calls)) = origins.iter().find(|it| it.0 == *origin) {
+            return Arc::clone(calls);
+        }
+        let calls = Arc::<AtomicUsize>::default();
+        origins.push((origin.clone(), Arc::clone(&calls)));
+        calls
+    }
+
     /// Refuses new calls from now on; running ones go on.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Release);
+    }
+
+    /// The time for running calls is over: those that still run are cut off.
+    pub(crate) fn cut_off(&self) {
+        self.cut.store(true, Ordering::Release);
+    }
+
+    /// How a call ended that was dropped: left by its client, or cut off by the gateway's own end.
+    pub(crate) fn outcome_of_dropped(&self) -> Outcome {
+        if self.cut.load(Ordering::Acquire) { Outcome::Broken } else { Outcome::HangUp }
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -86,6 +129,58 @@ impl Gateway {
             }
             finished.await;
         }
+    }
+}
+
+/// Held by a client's connection while it stands.
+#[derive(Debug)]
+pub(crate) struct Connected(Arc<Gateway>);
+
+impl Connected {
+    /// With whether there is room for it.
+    pub(crate) fn new(gateway: &Arc<Gateway>) -> (Self, Room) {
+        let before = gateway.connections.fetch_add(1, Ordering::AcqRel);
+        let most = gateway.settings.connections;
+        let room = match before {
+            _ if before < most => Room::Enough,
+            // So that many can be told.
+            _ if before < most + most / 8 + 16 => Room::ToSaySo,
+            _ => Room::None,
+        };
+        (Self(Arc::clone(gateway)), room)
+    }
+}
+
+/// Whether one more connection can be held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    Enough,
+    /// Only as long as it takes to refuse a call.
+    ToSaySo,
+    None,
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Held by a call while it has a connection to a provider.
+#[derive(Debug)]
+pub(crate) struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    /// `None` if the provider has as many calls as it may have.
+    pub(crate) fn take(calls: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
+        let place = Self(Arc::clone(calls));
+        (calls.fetch_add(1, Ordering::Relaxed) < most).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

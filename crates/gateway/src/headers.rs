@@ -47,6 +47,7 @@ names! {
     ACCEL_BUFFERING = "x-accel-buffering",
     RETRY_COUNT = "x-stainless-retry-count",
     DASHSCOPE_SSE = "x-dashscope-sse",
+    DASHSCOPE_ASYNC = "x-dashscope-async",
     WAIT_TIMEOUT = "x-dashscope-wait-timeout",
     WAITED_MS = "x-sluice-waited-ms",
     FALLBACK = "x-sluice-fallback",
@@ -292,16 +293,18 @@ fn violated(line: &mut Line<'_>, denial: &Denial) {
             continue;
         }
         // Of one policy in two scopes, the one that stays longer.
-        let longest = denial.violations().filter(|other| policy_name(other) == name).map(|it| it.retry_after_us);
-        let wait = longest.max_by_key(|it| it.unwrap_or(u64::MAX)).flatten();
+        let same = denial.violations().filter(|other| policy_name(other) == name);
+        let stays = |it: &Violation| it.retry_after_us.unwrap_or(u64::MAX);
+        let longest = same.reduce(|a, b| if stays(b) > stays(a) { b } else { a }).unwrap_or(it);
+        let remaining = longest.limit.saturating_sub(longest.used);
         line.text(if seen.is_empty() { "" } else { ", " });
-        match wait {
-            Some(us) => item(line, name, 0, us),
-            None => {
-                line.text("\"");
-                line.text(name);
-                line.text("\";r=0");
-            }
+        line.text("\"");
+        line.text(name);
+        line.text("\";r=");
+        line.number(remaining);
+        if let Some(us) = longest.retry_after_us {
+            line.text(";t=");
+            line.number(us.div_ceil(1_000_000));
         }
         seen.push(name);
     }
@@ -417,5 +420,11 @@ mod tests {
         );
         let never = violation(Cause::Tokens, Window::Minute, None);
         assert_eq!(written(|it| violated(it, &denial(never, vec![]))), r#""tpm";r=0"#);
+        // A call may need more tokens than are left: those that are left are told. Of two scopes, those of the one named.
+        let some_left = Violation { used: 90, needed: 20, ..violation(Cause::Tokens, Window::Minute, Some(1_000_001)) };
+        let shorter = Violation { scope: domain::Scope::Account, retry_after_us: Some(1), ..some_left };
+        assert_eq!(written(|it| violated(it, &denial(some_left, vec![shorter]))), r#""tpm";r=10;t=2"#);
+        let for_good = Violation { used: 90, needed: 200, ..never };
+        assert_eq!(written(|it| violated(it, &denial(for_good, vec![]))), r#""tpm";r=10"#);
     }
 }

@@ -52,6 +52,11 @@ const SMALL: usize = 64 << 10;
 /// Bytes of all larger bodies in the process.
 static BODIES: Budget = Budget::of(1 << 30);
 
+/// A share of the memory for bodies, for what is held of one that passes.
+pub(crate) fn share() -> Held {
+    BODIES.share()
+}
+
 /// Reads a whole body. One that arrived in one piece is not copied. Its memory is accounted for until the share is
 /// dropped.
 ///
@@ -75,7 +80,7 @@ pub(crate) async fn read(
             Some(arrived) => arrived,
             None => {
                 let now = Instant::now();
-                let until = until(*started.get_or_insert(now), now, so_far, patience);
+                let until = until(*started.get_or_insert(now), now, so_far as u64, patience);
                 match tokio::time::timeout_at(until, body.frame()).await {
                     Ok(arrived) => arrived,
                     Err(_) => return Err(Refusal::Unreadable),
@@ -109,8 +114,8 @@ pub(crate) async fn read(
 
 /// Until when the next bytes are waited for: no silence is longer than `patience`, and all of the body takes no longer
 /// than that and the time that its bytes so far have earned.
-fn until(started: Instant, now: Instant, so_far: usize, patience: Duration) -> Instant {
-    let earned = Duration::from_millis(so_far as u64 * 1000 / SLOWEST);
+pub(crate) fn until(started: Instant, now: Instant, so_far: u64, patience: Duration) -> Instant {
+    let earned = Duration::from_millis(so_far * 1000 / SLOWEST);
     (started + patience + earned).min(now + patience)
 }
 

@@ -256,6 +256,7 @@ impl Drop for Run {
     fn drop(&mut self) {
         // Clients hang up on a stream as soon as they have read its last event.
         let complete = self.done || (self.ends_well && self.counts.is_some());
-        self.finish(if complete && self.error.is_none() { Outcome::Ok } else { Outcome::HangUp });
+        let left = self.running.gateway().outcome_of_dropped();
+        self.finish(if complete && self.error.is_none() { Outcome::Ok } else { left });
     }
 }

@@ -27,6 +27,12 @@ impl Pieces {
         Self { length: body.len() as u64, first: Some(body).filter(|it| !it.is_empty()), rest: VecDeque::new() }
     }
 
+    /// These pieces, one behind the other.
+    pub(crate) fn of(pieces: impl IntoIterator<Item = Bytes>) -> Self {
+        let mut rest: VecDeque<Bytes> = pieces.into_iter().filter(|it| !it.is_empty()).collect();
+        Self { length: rest.iter().map(|it| it.len() as u64).sum(), first: rest.pop_front(), rest }
+    }
+
     /// The body with `splices`, which do not overlap.
     pub(crate) fn spliced(body: &Bytes, mut splices: Vec<Splice>) -> Self {
         splices.sort_by_key(|it| it.range.start);

@@ -90,7 +90,7 @@ pub enum Outcome {
     Ok,
     /// A limit refused it: 429.
     Refused(Refused),
-    /// The limiter could not decide: 503.
+    /// The limiter could not decide, or there was no room for the call: 503.
     Undecided,
     /// The provider answered with an error, in the status line or inside a stream.
     Provider {
@@ -101,7 +101,7 @@ pub enum Outcome {
     },
     /// The provider could not be reached, refused the gateway's credential or redirected: 502.
     Unreachable,
-    /// The provider's answer broke off.
+    /// The provider's answer broke off, or the gateway's own end cut it off.
     Broken,
     /// The provider sent nothing for too long: 504.
     Timeout,

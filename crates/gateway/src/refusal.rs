@@ -6,7 +6,12 @@ use std::{fmt::Write, time::Duration};
 use domain::{Cause, ErrorDialect, Scope};
 use limiter::{Denial, Violation};
 
-use crate::{dialect::Dialect, request::Invalid, route::Operation};
+use crate::{
+    dialect::Dialect,
+    request::Invalid,
+    route::Operation,
+    serve::{HEAD, HEADERS},
+};
 
 mod anthropic;
 mod native;
@@ -25,6 +30,8 @@ pub(crate) enum Refusal<'a> {
     NoKey,
     /// 413, with the bytes accepted.
     TooLarge(u64),
+    /// 431: a head that is too large.
+    LargeHead,
     /// 415: a content encoding other than identity.
     Encoded,
     /// 400: the body.
@@ -35,6 +42,16 @@ pub(crate) enum Refusal<'a> {
     Fallback,
     /// 400: the body ended before it was whole, or could not be read.
     Unreadable,
+    /// 400: a form that is not taken, with the sentence.
+    Form(&'static str),
+    /// A line of a batch file, refused for this.
+    Line { number: u64, why: &'a Refusal<'a> },
+    /// 400: a line's model is at another provider than those before.
+    Elsewhere { model: &'a str, provider: &'a str, file: &'a str },
+    /// 400: a batch of a file whose lines were not checked.
+    Unchecked(&'a str),
+    /// 404: the workspace has made no such thing.
+    NoObject { kind: &'static str, id: &'a str },
     /// 404: the account has no such model.
     NoModel(&'a str),
     /// 403.
@@ -45,6 +62,8 @@ pub(crate) enum Refusal<'a> {
     Limited { denial: &'a Denial, workspace: &'a str, model: &'a str },
     /// 503: a decision cannot be made.
     Undecided(Undecided),
+    /// 503: the provider has as many calls as it may have.
+    Busy { provider: &'a str },
     /// 502.
     Upstream(Failure<'a>),
     /// 504: the provider, and how long it was waited for.
@@ -61,15 +80,23 @@ pub(crate) enum Undecided {
     Draining,
     /// The bodies of other calls take all the room that there is.
     Full,
+    /// Whose something is can be neither read nor kept.
+    Owners,
+    /// As many clients are connected as may be.
+    Crowded,
 }
 
 /// What went wrong between the gateway and the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure<'a> {
-    Unreachable { provider: &'a str },
+    Unreachable {
+        provider: &'a str,
+    },
     Credential,
     Redirect,
     BrokeOff,
+    /// An answer that had to be understood could not be.
+    Unreadable,
 }
 
 /// The kinds of errors that dialects tell apart.
@@ -85,6 +112,7 @@ enum Kind {
     Number(&'static str),
     Missing(&'static str),
     TooLarge,
+    LargeHead,
     Limited(Cause),
     Upstream,
     Undecided,
@@ -95,16 +123,24 @@ impl Refusal<'_> {
     /// The status of the answer.
     pub(crate) fn status(&self) -> u16 {
         match self {
-            Self::Invalid(_) | Self::Wait | Self::Fallback | Self::Unreadable => 400,
+            Self::Invalid(_)
+            | Self::Wait
+            | Self::Fallback
+            | Self::Unreadable
+            | Self::Form(_)
+            | Self::Elsewhere { .. }
+            | Self::Unchecked(_) => 400,
+            Self::Line { why, .. } => why.status(),
             Self::NoKey => 401,
             Self::NotGranted { .. } => 403,
-            Self::NoRoute | Self::NoModel(_) | Self::NotOffered(_) => 404,
+            Self::NoRoute | Self::NoObject { .. } | Self::NoModel(_) | Self::NotOffered(_) => 404,
             Self::WrongMethod(_) => 405,
             Self::TooLarge(_) => 413,
             Self::Encoded => 415,
             Self::Limited { .. } => 429,
+            Self::LargeHead => 431,
             Self::Upstream(_) => 502,
-            Self::Undecided(_) => 503,
+            Self::Undecided(_) | Self::Busy { .. } => 503,
             Self::Silent { .. } => 504,
         }
     }
@@ -129,7 +165,8 @@ impl Refusal<'_> {
             Self::NotGranted { .. } => Kind::Access,
             Self::NoModel(_) => Kind::NoModel,
             Self::NotOffered(_) => Kind::NotOffered,
-            Self::NoRoute => Kind::NoRoute,
+            Self::NoRoute | Self::NoObject { .. } => Kind::NoRoute,
+            Self::Line { why, .. } => why.kind(),
             Self::Invalid(Invalid::NoModel) => Kind::EmptyModel,
             Self::Invalid(Invalid::Number(field)) => Kind::Number(field),
             Self::Invalid(Invalid::Missing(field)) => Kind::Missing(field),
@@ -138,11 +175,15 @@ impl Refusal<'_> {
             | Self::Encoded
             | Self::Wait
             | Self::Fallback
+            | Self::Form(_)
+            | Self::Elsewhere { .. }
+            | Self::Unchecked(_)
             | Self::Unreadable => Kind::BadRequest,
             Self::TooLarge(_) => Kind::TooLarge,
+            Self::LargeHead => Kind::LargeHead,
             Self::Limited { denial, .. } => Kind::Limited(denial.named.cause),
             Self::Upstream(_) => Kind::Upstream,
-            Self::Undecided(_) => Kind::Undecided,
+            Self::Undecided(_) | Self::Busy { .. } => Kind::Undecided,
             Self::Silent { .. } => Kind::Silent,
         }
     }
@@ -157,11 +198,19 @@ impl Refusal<'_> {
             }
             Self::NotOffered(model) => format!("Model {model} is not offered on the native endpoints."),
             Self::WrongMethod(allow) => format!("This path takes {allow}."),
+            Self::LargeHead => format!("At most {HEAD} bytes in {HEADERS} fields are accepted."),
             Self::TooLarge(most) => format!("At most {most} bytes are accepted."),
             Self::Encoded => "A content-encoding other than identity is not accepted.".into(),
             Self::Wait => "X-DashScope-Wait-Timeout must be a whole number of seconds.".into(),
             Self::Fallback => "X-Sluice-Fallback must be on or off.".into(),
             Self::Unreadable => "The body broke off.".into(),
+            Self::Form(sentence) => (*sentence).into(),
+            Self::Line { number, .. } => format!("Line {number} of the file."),
+            Self::Elsewhere { model, provider, file } => {
+                format!("Model {model} is at provider {provider}, and the lines before are for provider {file}.")
+            }
+            Self::Unchecked(file) => format!("File {} was not uploaded with the purpose batch.", shown(file)),
+            Self::NoObject { kind, id } => format!("This workspace has no {kind} {}.", shown(id)),
             Self::Invalid(invalid) => match invalid {
                 Invalid::NotJson { at } => format!("Not valid JSON at byte {at}."),
                 Invalid::TooDeep { at } => format!("Nested deeper than 128 levels at byte {at}."),
@@ -174,10 +223,14 @@ impl Refusal<'_> {
                 "The store of the limits cannot be reached, and without it no call is admitted.".into()
             }
             Self::Undecided(Undecided::Draining) => "This gateway is about to stop and takes no new call.".into(),
+            Self::Busy { provider } => format!("Provider {provider} has as many calls as it may have."),
+            Self::Undecided(Undecided::Crowded) => "This gateway holds as many connections as it can.".into(),
+            Self::Undecided(Undecided::Owners) => "It cannot be told now whose this is.".into(),
             Self::Undecided(Undecided::Full) => "This gateway holds as many bytes of calls as it can.".into(),
             Self::Upstream(Failure::Unreachable { provider }) => format!("Provider {provider} cannot be reached."),
             Self::Upstream(Failure::Credential) => "The provider refused the gateway's credential.".into(),
             Self::Upstream(Failure::Redirect) => "The provider answered with a redirect.".into(),
+            Self::Upstream(Failure::Unreadable) => "The provider's answer cannot be read.".into(),
             Self::Upstream(Failure::BrokeOff) => "The provider's stream broke off.".into(),
             Self::Silent { provider, waited } => {
                 format!("Provider {provider} sent nothing for {} s.", waited.as_secs())
@@ -294,6 +347,7 @@ const SURGE: &str = "Request rate increased too quickly. To ensure system stabil
 const BODY: &str = "Required body invalid, please check the request body format.";
 const ACCESS: &str = "Model access denied.";
 const UPSTREAM: &str = "Failed to request model service.";
+const LARGE_HEAD: &str = "Request header fields too large.";
 const UNDECIDED: &str = "Model is unavailable, please try again later.";
 const SILENT: &str = "Request timed out, please try again later.";
 

@@ -8,15 +8,19 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use crate::upstream;
 
 mod events;
+mod passed;
 mod plain;
 
-pub(crate) use self::{events::Events, plain::Plain};
+pub(crate) use self::{
+    events::Events,
+    passed::{Note, Passed},
+    plain::Plain,
+};
 
 /// The provider's answer broke off, so the client's does too.
 #[derive(Debug, thiserror::Error)]
@@ -27,10 +31,9 @@ pub(crate) struct BrokeOff;
 pub(crate) enum Answer {
     /// All of it.
     Whole(Bytes),
-    /// A refusal, while what the client still sends is thrown away.
-    Lingering(Box<Lingering>),
     Plain(Box<Plain>),
     Events(Box<Events>),
+    Passed(Box<Passed>),
 }
 
 impl Body for Answer {
@@ -41,9 +44,9 @@ impl Body for Answer {
         match self.get_mut() {
             Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Self::Lingering(body) => body.poll(cx).map(|it| it.map(|it| Ok(Frame::data(it)))),
             Self::Plain(body) => body.poll(cx).map(|it| it.map(|it| it.map(Frame::data))),
             Self::Events(body) => body.poll(cx).map(|it| it.map(|it| Ok(Frame::data(it)))),
+            Self::Passed(body) => body.poll(cx).map(|it| it.map(|it| it.map(Frame::data))),
         }
     }
 
@@ -55,43 +58,6 @@ impl Body for Answer {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             _ => SizeHint::default(),
-        }
-    }
-}
-
-/// Closing a connection on a client that is still sending would reset it, and the client would never see the answer. So
-/// what it sends is read and dropped, up to a bound, before the answer ends.
-pub(crate) struct Lingering {
-    text: Option<Bytes>,
-    rest: Incoming,
-    left: usize,
-    until: Pin<Box<Sleep>>,
-}
-
-impl Lingering {
-    const BYTES: usize = 256 << 20;
-    const TIME: Duration = Duration::from_secs(10);
-
-    pub(crate) fn new(text: Bytes, rest: Incoming) -> Self {
-        Self { text: Some(text), rest, left: Self::BYTES, until: Box::pin(tokio::time::sleep(Self::TIME)) }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        if let Some(text) = self.text.take() {
-            return Poll::Ready(Some(text));
-        }
-        loop {
-            match Pin::new(&mut self.rest).poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    let read = frame.data_ref().map_or(0, Bytes::len);
-                    if self.left < read {
-                        return Poll::Ready(None);
-                    }
-                    self.left -= read;
-                }
-                Poll::Ready(_) => return Poll::Ready(None),
-                Poll::Pending => return self.until.as_mut().poll(cx).map(|()| None),
-            }
         }
     }
 }

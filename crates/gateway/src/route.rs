@@ -32,6 +32,38 @@ pub(crate) enum Target {
     Models,
     /// One of them, named by the last segment.
     Model,
+    /// The result of an asynchronous call, by its task's id.
+    Task,
+    /// Files and batches: passed on without limits, recorded in a lane of their own.
+    Batch(BatchTarget),
+}
+
+/// What of files and batches is asked for; by its method it is made, read or removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BatchTarget {
+    Files,
+    File,
+    Content,
+    Batches,
+    Batch,
+    Cancel,
+}
+
+impl BatchTarget {
+    /// What a path below the prefix leads to, and the methods it takes.
+    fn find(tail: &str) -> Option<(Self, &'static str)> {
+        let mut segments = tail.strip_prefix('/')?.split('/');
+        let found = match (segments.next()?, segments.next(), segments.next()) {
+            ("files", None, None) => (Self::Files, "GET, POST"),
+            ("files", Some(id), None) if is_segment(id) => (Self::File, "GET, DELETE"),
+            ("files", Some(id), Some("content")) if is_segment(id) => (Self::Content, "GET"),
+            ("batches", None, None) => (Self::Batches, "GET, POST"),
+            ("batches", Some(id), None) if is_segment(id) => (Self::Batch, "GET, DELETE"),
+            ("batches", Some(id), Some("cancel")) if is_segment(id) => (Self::Cancel, "POST"),
+            _ => return None,
+        };
+        segments.next().is_none().then_some(found)
+    }
 }
 
 /// The calls that are limited.
@@ -90,13 +122,27 @@ fn openai<'a>(method: &Method, tail: &'a str) -> Found<'a> {
         "/models" => get(method, dialect, Target::Models, tail),
         _ => match tail.strip_prefix("/models/") {
             Some(code) if is_segment(code) => get(method, dialect, Target::Model, tail),
-            _ => Found::Nothing(dialect),
+            _ => batch(method, tail),
         },
+    }
+}
+
+fn batch<'a>(method: &Method, tail: &'a str) -> Found<'a> {
+    let dialect = Dialect::OpenAi;
+    match BatchTarget::find(tail) {
+        None => Found::Nothing(dialect),
+        Some((target, methods)) if methods.split(", ").any(|it| it == method.as_str()) => {
+            Found::Route(Route { dialect, target: Target::Batch(target), tail })
+        }
+        Some((_, methods)) => Found::OtherMethod(dialect, methods),
     }
 }
 
 fn native<'a>(method: &Method, tail: &'a str) -> Found<'a> {
     let dialect = Dialect::Native;
+    if let Some(task) = tail.strip_prefix("/tasks/") {
+        return if is_segment(task) { get(method, dialect, Target::Task, tail) } else { Found::Nothing(dialect) };
+    }
     let Some(service) = tail.strip_prefix("/services/") else { return Found::Nothing(dialect) };
     if !(2..=4).contains(&service.split('/').count()) || !service.split('/').all(is_segment) {
         return Found::Nothing(dialect);
@@ -191,6 +237,16 @@ mod tests {
             ("/api/v1/services/a/b;c", Dialect::Native),
             ("/v1/messages/count_tokens", Dialect::Anthropic),
             ("/apps/anthropic/v1/complete", Dialect::Anthropic),
+            ("/v1/files//", Dialect::OpenAi),
+            ("/v1/files/..", Dialect::OpenAi),
+            ("/v1/files/f/other", Dialect::OpenAi),
+            ("/v1/files/f/content/x", Dialect::OpenAi),
+            ("/v1/files/f%2Fcontent", Dialect::OpenAi),
+            ("/v1/batches/b/results", Dialect::OpenAi),
+            ("/v1/uploads", Dialect::OpenAi),
+            ("/api/v1/tasks", Dialect::Native),
+            ("/api/v1/tasks/t/cancel", Dialect::Native),
+            ("/api/v1/tasks/%2e%2e", Dialect::Native),
         ] {
             assert_eq!(post(path), Found::Nothing(dialect), "{path}");
         }
@@ -206,6 +262,22 @@ mod tests {
         assert_eq!(get("/v1/messages"), Found::OtherMethod(Dialect::Anthropic, "POST"));
         assert_eq!(get("/api/v1/services/a/b"), Found::OtherMethod(Dialect::Native, "POST"));
         assert_eq!(post("/v1/models"), Found::OtherMethod(Dialect::OpenAi, "GET"));
+        for (method, path, target) in [
+            (Method::GET, "/v1/files", BatchTarget::Files),
+            (Method::POST, "/compatible-mode/v1/files/", BatchTarget::Files),
+            (Method::DELETE, "/v1/files/f-1", BatchTarget::File),
+            (Method::GET, "/v1/files/f-1/content", BatchTarget::Content),
+            (Method::POST, "/v1/batches", BatchTarget::Batches),
+            (Method::GET, "/v1/batches/b_1", BatchTarget::Batch),
+            (Method::POST, "/v1/batches/b_1/cancel", BatchTarget::Cancel),
+        ] {
+            let found = find(&method, path);
+            assert!(matches!(found, Found::Route(it) if it.target == Target::Batch(target)), "{path}: {found:?}");
+        }
+        assert_eq!(post("/v1/files/f"), Found::OtherMethod(Dialect::OpenAi, "GET, DELETE"));
+        assert_eq!(get("/v1/batches/b/cancel"), Found::OtherMethod(Dialect::OpenAi, "POST"));
+        assert!(matches!(get("/api/v1/tasks/t-1"), Found::Route(Route { target: Target::Task, .. })));
+        assert_eq!(post("/api/v1/tasks/t-1"), Found::OtherMethod(Dialect::Native, "GET"));
         assert!(matches!(get("/v1/models/qwen3.5-plus"), Found::Route(Route { target: Target::Model, .. })));
         assert!(matches!(get("/compatible-mode/v1/models"), Found::Route(Route { target: Target::Models, .. })));
     }

@@ -1,12 +1,16 @@
 //! The listener: connections in, calls to [`crate::call`], and an orderly end.
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::poll_fn, io, sync::Arc, task::Poll, time::Duration};
 
-use hyper::{server::conn::http1, service::service_fn};
+use hyper::{
+    server::conn::http1,
+    service::{HttpService, service_fn},
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use tokio::{
     net::TcpListener,
-    sync::Notify,
+    sync::{Notify, futures::OwnedNotified},
     task::JoinSet,
     time::{Instant, MissedTickBehavior},
 };
@@ -14,12 +18,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     call::{self, Worker},
-    gateway::Gateway,
+    gateway::{Connected, Gateway, Room},
+    relay::Answer,
     upstream::Pool,
 };
 
-/// Bytes of a request's head.
-const HEAD: usize = 64 << 10;
+mod client;
+
+use self::client::{Client, Reading};
+
+/// Bytes of a request's head that are accepted.
+pub(crate) const HEAD: usize = 64 << 10;
+/// Fields of it.
+pub(crate) const HEADERS: usize = 100;
 
 /// Serves `listener` on the current runtime until `shutdown`, then lets running calls finish for the time that the
 /// settings give them; new ones get a 503 meanwhile. Called once on each of several runtimes whose listeners share a
@@ -28,12 +39,12 @@ const HEAD: usize = 64 << 10;
 /// # Errors
 /// None while serving: a connection that cannot be accepted is logged and left.
 pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, shutdown: CancellationToken) -> io::Result<()> {
-    let pool = Arc::new(Pool::new(gateway.settings.connect_timeout));
+    let pool = Arc::new(Pool::of(&gateway));
     let worker = Arc::new(Worker { gateway: Arc::clone(&gateway), pool });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(gateway.settings.client_timeout)
-        .max_header_size(HEAD)
+        .max_header_size(2 * HEAD)
         .max_buf_size(2 * HEAD)
         .pipeline_flush(false);
     let mut connections = JoinSet::new();
@@ -42,7 +53,9 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, shutdown: Cance
         shutdown.cancelled().await;
         gateway.drain();
         let until = Instant::now() + gateway.settings.drain;
-        let _ = tokio::time::timeout_at(until, gateway.idle()).await;
+        if tokio::time::timeout_at(until, gateway.idle()).await.is_err() {
+            gateway.cut_off();
+        }
         until
     };
     tokio::pin!(ended);
@@ -69,28 +82,30 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, shutdown: Cance
                 }
             },
         };
+        let (connected, room) = Connected::new(&gateway);
+        if room == Room::None {
+            continue;
+        }
         let _ = stream.set_nodelay(true);
+        let of_gateway = Arc::clone(&gateway);
+        let (client, reading) = Client::new(stream, Box::new(move |line| call::refuse_head(&of_gateway, line)));
         let worker = Arc::clone(&worker);
-        let service = service_fn(move |request| {
-            let worker = Arc::clone(&worker);
-            async move { Ok::<_, Infallible>(call::answer(worker, request).await) }
-        });
-        let connection = http.serve_connection(TokioIo::new(stream), service);
         let closing = Arc::clone(&closing).notified_owned();
-        connections.spawn(async move {
-            tokio::pin!(connection, closing);
-            let ended = tokio::select! {
-                biased;
-                ended = &mut connection => ended,
-                () = closing => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            };
-            if let Err(error) = ended {
-                tracing::debug!(%error, "a client's connection ended");
-            }
-        });
+        if room == Room::Enough {
+            let service = service_fn(move |request| {
+                let worker = Arc::clone(&worker);
+                async move { Ok::<_, Infallible>(call::answer(worker, request).await) }
+            });
+            let connection = http.serve_connection(TokioIo::new(client), service);
+            connections.spawn(hold(connection, reading, closing, connected));
+        } else {
+            let service = service_fn(move |request| {
+                let worker = Arc::clone(&worker);
+                async move { Ok::<_, Infallible>(call::turn_away(worker, request).await) }
+            });
+            let connection = http.serve_connection(TokioIo::new(client), service);
+            connections.spawn(hold(connection, reading, closing, connected));
+        }
     };
     // The last calls are answered, but their clients may not have read all of it yet.
     drop(listener);
@@ -98,4 +113,32 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, shutdown: Cance
     let closed = async { while connections.join_next().await.is_some() {} };
     let _ = tokio::time::timeout_at(until, closed).await;
     Ok(())
+}
+
+/// Serves one connection to its end, or until all are `closing` and it has nothing to answer.
+async fn hold<S>(
+    connection: http1::Connection<TokioIo<Client>, S>,
+    reading: Arc<Mutex<Reading>>,
+    closing: OwnedNotified,
+    _connected: Connected,
+) where
+    S: HttpService<hyper::body::Incoming, ResBody = Answer>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    tokio::pin!(connection, closing);
+    let mut is_closing = false;
+    let ended = poll_fn(|cx| {
+        if !is_closing && closing.as_mut().poll(cx).is_ready() {
+            is_closing = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+            return Poll::Ready(ended);
+        }
+        // Dropped with its connection, a call is left.
+        reading.lock().poll_gone(cx).map(Ok)
+    });
+    if let Err(error) = ended.await {
+        tracing::debug!(%error, "a client's connection ended");
+    }
 }

@@ -7,6 +7,12 @@ use std::time::Duration;
 pub struct Settings {
     /// Bytes of a request's body that are accepted.
     pub body_limit: u64,
+    /// Bytes of an uploaded file, its form included, that are accepted.
+    pub file_limit: u64,
+    /// Connections of clients that are held at the same time, on all listeners together.
+    pub connections: usize,
+    /// Calls that may hold a connection to one provider at the same time.
+    pub provider_connections: usize,
     /// Until a connection to a provider stands, TLS included.
     pub connect_timeout: Duration,
     /// Until a provider's first byte.
@@ -27,6 +33,9 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             body_limit: 32 << 20,
+            file_limit: 512 << 20,
+            connections: 10_000,
+            provider_connections: 10_000,
             connect_timeout: Duration::from_secs(5),
             first_byte_timeout: Duration::from_secs(300),
             silence_timeout: Duration::from_secs(120),

@@ -151,6 +151,7 @@ pub struct Snapshot {
     /// The store's revision it was made from.
     pub revision: u64,
     keys: HashMap<KeyDigest, KeyEntry, BuildHasherDefault<DigestHasher>>,
+    providers: HashMap<ProviderId, Arc<ProviderEntry>>,
 }
 
 /// What a call finds with its key.
@@ -205,6 +206,7 @@ pub(crate) struct ModelEntry {
 
 #[derive(Debug)]
 pub(crate) struct ProviderEntry {
+    pub(crate) id: ProviderId,
     pub(crate) name: ProviderName,
     pub(crate) openai: Option<Arc<Base>>,
     pub(crate) native: Option<Arc<Base>>,
@@ -281,7 +283,12 @@ impl Snapshot {
                 },
             );
         }
-        (Self { revision: contents.revision, keys }, problems)
+        (Self { revision: contents.revision, keys, providers }, problems)
+    }
+
+    /// A provider of any account: who asks has been told its id as that of something of its own.
+    pub(crate) fn provider(&self, id: &ProviderId) -> Option<&Arc<ProviderEntry>> {
+        self.providers.get(id)
     }
 
     /// The key with this digest, unless it has expired.
@@ -305,6 +312,7 @@ fn providers(rows: Vec<Provider>, problems: &mut Vec<Problem>) -> HashMap<Provid
             native: base(row.dashscope_base_url, Base::bearer),
             anthropic: base(row.anthropic_base_url, Base::api_key),
             name: row.name,
+            id: row.id.clone(),
         };
         entries.insert(row.id, Arc::new(entry));
     }

@@ -9,8 +9,8 @@ use std::{
     io::{self, IoSlice},
     pin::Pin,
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+        Arc, Weak,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -28,12 +28,18 @@ use tokio::{
 };
 use tokio_util::io::poll_read_buf;
 
-use crate::{base::Origin, pieces::Pieces};
+use crate::{
+    base::Origin,
+    gateway::{Gateway, Place},
+    pieces::Pieces,
+};
 
 mod decode;
+mod upload;
 
 pub(crate) use self::decode::AnswerHead;
 use self::decode::{Decoded, Decoder, Malformed};
+pub(crate) use self::upload::{Failed, Upload};
 
 /// How long a connection may lie idle: shorter than what providers allow, so that few are found dead.
 const IDLE: Duration = Duration::from_secs(55);
@@ -45,9 +51,20 @@ pub(crate) struct Pool {
     connector: TowerToHyperService<HttpsConnector<HttpConnector>>,
     connect_timeout: Duration,
     // One entry for each origin ever called: there are as many as providers.
-    origins: Mutex<Vec<(Origin, Vec<Idle>)>>,
+    origins: Mutex<Vec<At>>,
+    /// Whose calls are counted together with those of other pools, and how many one provider may have; tests of the pool
+    /// alone have none.
+    shared: Option<(Weak<Gateway>, usize)>,
     /// Counted up by [`Pool::tick`]; idle times need no clock.
     ticks: AtomicU64,
+}
+
+/// One origin.
+struct At {
+    origin: Origin,
+    idle: Vec<Idle>,
+    /// Calls that have a connection to it, in all pools.
+    calls: Arc<AtomicUsize>,
 }
 
 struct Idle {
@@ -59,6 +76,8 @@ struct Idle {
 struct Connection {
     io: TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>,
     read: BytesMut,
+    /// `None` while it lies idle.
+    place: Option<Place>,
 }
 
 /// A call as it is written to a connection.
@@ -85,6 +104,9 @@ pub(crate) struct Incoming {
 /// No answer came.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unreachable {
+    /// The provider has as many calls as it may have.
+    #[error("as many calls as may be")]
+    Busy,
     #[error("no connection within {0:?}")]
     Slow(Duration),
     #[error("no connection")]
@@ -106,7 +128,13 @@ impl Pool {
     /// How often [`Pool::tick`] is to be called.
     pub(crate) const TICK: Duration = Duration::from_millis(100);
 
-    pub(crate) fn new(connect_timeout: Duration) -> Self {
+    /// A pool of this gateway's.
+    pub(crate) fn of(gateway: &Arc<Gateway>) -> Self {
+        let shared = Some((Arc::downgrade(gateway), gateway.settings.provider_connections));
+        Self { shared, ..Self::new(gateway.settings.connect_timeout) }
+    }
+
+    fn new(connect_timeout: Duration) -> Self {
         let mut http = HttpConnector::new();
         http.set_nodelay(true);
         http.enforce_http(false);
@@ -120,6 +148,7 @@ impl Pool {
             connector: TowerToHyperService::new(connector),
             connect_timeout,
             origins: Mutex::default(),
+            shared: None,
             ticks: AtomicU64::new(0),
         }
     }
@@ -128,8 +157,8 @@ impl Pool {
     pub(crate) fn tick(&self) {
         let now = self.ticks.fetch_add(1, Ordering::Relaxed) + 1;
         if now.is_multiple_of(50) {
-            for (_, idle) in &mut *self.origins.lock() {
-                idle.retain(|it| fresh(now, it.since));
+            for at in &mut *self.origins.lock() {
+                at.idle.retain(|it| fresh(now, it.since));
             }
         }
     }
@@ -140,16 +169,19 @@ impl Pool {
         origin: &Origin,
         mut call: Outgoing,
     ) -> Result<(AnswerHead, Incoming), Unreachable> {
-        let (index, idle) = self.take(origin);
-        if let Some(mut connection) = idle {
+        let (index, idle, place) = self.take(origin)?;
+        let place = if let Some(mut connection) = idle {
+            connection.place = Some(place);
             match connection.exchange(&mut call).await {
                 Ok(head) => return Ok(self.answered(head, connection, call, index)),
                 // It was closed before it took the request, so nothing has been asked yet.
-                Err(Lost::Untaken(_)) => {}
+                Err(Lost::Untaken(_)) => connection.place.take().expect("it was put there just now"),
                 Err(Lost::Taken(error)) => return Err(error),
             }
-        }
-        let mut connection = self.connect(origin).await?;
+        } else {
+            place
+        };
+        let mut connection = self.connect(origin, place).await?;
         match connection.exchange(&mut call).await {
             Ok(head) => Ok(self.answered(head, connection, call, index)),
             Err(Lost::Untaken(error)) => Err(Unreachable::Lost(error)),
@@ -179,30 +211,39 @@ impl Pool {
         (head, incoming)
     }
 
-    fn take(&self, origin: &Origin) -> (usize, Option<Box<Connection>>) {
+    /// Where an origin stands, a connection to it that lies idle, and a place among its calls.
+    fn take(&self, origin: &Origin) -> Result<(usize, Option<Box<Connection>>, Place), Unreachable> {
         let now = self.ticks.load(Ordering::Relaxed);
         let mut origins = self.origins.lock();
-        let index = match origins.iter().position(|it| it.0 == *origin) {
-            Some(index) => index,
-            None => {
-                origins.push((origin.clone(), Vec::new()));
-                origins.len() - 1
-            }
-        };
-        while let Some(idle) = origins[index].1.pop() {
+        let index = self.index_in(&mut origins, origin);
+        let at = &mut origins[index];
+        let most = self.shared.as_ref().map_or(usize::MAX, |it| it.1);
+        let place = Place::take(&at.calls, most).ok_or(Unreachable::Busy)?;
+        while let Some(idle) = at.idle.pop() {
             if fresh(now, idle.since) && idle.connection.is_quiet() {
-                return (index, Some(idle.connection));
+                return Ok((index, Some(idle.connection), place));
             }
         }
-        (index, None)
+        Ok((index, None, place))
     }
 
-    fn put(&self, origin: usize, connection: Box<Connection>) {
+    fn index_in(&self, origins: &mut Vec<At>, origin: &Origin) -> usize {
+        if let Some(index) = origins.iter().position(|it| it.origin == *origin) {
+            return index;
+        }
+        let gateway = self.shared.as_ref().and_then(|it| it.0.upgrade());
+        let calls = gateway.map_or_else(Arc::default, |it| it.calls_of(origin));
+        origins.push(At { origin: origin.clone(), idle: Vec::new(), calls });
+        origins.len() - 1
+    }
+
+    fn put(&self, origin: usize, mut connection: Box<Connection>) {
+        connection.place = None;
         let since = self.ticks.load(Ordering::Relaxed);
-        self.origins.lock()[origin].1.push(Idle { connection, since });
+        self.origins.lock()[origin].idle.push(Idle { connection, since });
     }
 
-    async fn connect(&self, origin: &Origin) -> Result<Box<Connection>, Unreachable> {
+    async fn connect(&self, origin: &Origin, place: Place) -> Result<Box<Connection>, Unreachable> {
         let scheme = if origin.tls { "https" } else { "http" };
         let uri = Uri::builder()
             .scheme(scheme)
@@ -211,7 +252,7 @@ impl Pool {
             .build()
             .expect("an authority that was parsed makes an address");
         match tokio::time::timeout(self.connect_timeout, self.connector.call(uri)).await {
-            Ok(Ok(io)) => Ok(Box::new(Connection { io: TokioIo::new(io), read: BytesMut::new() })),
+            Ok(Ok(io)) => Ok(Box::new(Connection { io: TokioIo::new(io), read: BytesMut::new(), place: Some(place) })),
             Ok(Err(error)) => Err(Unreachable::Connect(error)),
             Err(_) => Err(Unreachable::Slow(self.connect_timeout)),
         }
@@ -227,11 +268,16 @@ impl Connection {
     /// Whether nothing has come on an idle connection: neither its end nor bytes nobody asked for. Asks the runtime, not
     /// the system.
     fn is_quiet(&self) -> bool {
-        let tcp = match self.io.inner() {
-            MaybeHttpsStream::Http(io) => io.inner(),
-            MaybeHttpsStream::Https(io) => io.inner().get_ref().0.inner().inner(),
+        let (tcp, open) = match self.io.inner() {
+            MaybeHttpsStream::Http(io) => (io.inner(), true),
+            MaybeHttpsStream::Https(io) => {
+                let (io, session) = io.inner().get_ref();
+                // What came together with the answer has been read already: a session that its peer has closed, or
+                // one with bytes that nobody asked for, wants to read no more.
+                (io.inner().inner(), session.wants_read())
+            }
         };
-        self.read.is_empty() && tcp.try_io(Interest::READABLE, || Ok(())).is_err()
+        open && self.read.is_empty() && tcp.try_io(Interest::READABLE, || Ok(())).is_err()
     }
 
     /// Writes `call` and reads the head of its answer, which may come before all of the body has gone.

@@ -2,23 +2,29 @@
 
 use std::{io::Write, sync::Arc, time::Duration};
 
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use limiter::{Micros, Standing};
 
-use super::{head::Head, limited::Limited};
+use super::{head::Head, limited::Limited, tasks};
 use crate::{
     base::Base,
-    dialect::Dialect,
+    dialect::{Dialect, Words},
     headers::{self, Timing, Values, forward},
     meter::Run,
+    owners::{self, Object},
     pieces::{self, Pieces, Splice},
     record::Outcome,
-    refusal::{Failure, Refusal},
+    refusal::{Failure, Refusal, Undecided},
     relay::{Answer, Events, Plain},
     route::Operation,
     snapshot::Grant,
-    upstream::{AnswerHead, Incoming, Outgoing},
+    upstream::{AnswerHead, Incoming, Outgoing, Unreachable},
+    usage,
 };
+
+/// Bytes of an answer that names a task.
+const LARGEST_TASK: usize = 1 << 20;
 
 /// A permit, and where the call goes with it.
 pub(super) struct Attempt {
@@ -41,18 +47,37 @@ pub(super) struct Ended {
 
 #[expect(clippy::large_enum_variant, reason = "made once a call and taken apart at once; a box would cost more")]
 enum Came {
-    Answer { answer: AnswerHead, body: Incoming, run: Run },
-    Events { answer: AnswerHead, events: Box<Events> },
+    Answer {
+        answer: AnswerHead,
+        body: Incoming,
+        run: Run,
+    },
+    Events {
+        answer: AnswerHead,
+        events: Box<Events>,
+    },
+    /// All of an answer: it names a task, which was kept.
+    Task {
+        answer: AnswerHead,
+        bytes: Bytes,
+        run: Run,
+    },
     Trouble(Trouble, Run),
 }
 
 /// Why the provider's answer is not passed on.
 #[derive(Clone, Copy, Debug)]
-enum Trouble {
+pub(super) enum Trouble {
     Unreachable,
     Credential,
     Redirect,
     Silent(Duration),
+    /// The provider has as many calls as it may have.
+    Busy,
+    /// An answer that had to be understood could not be.
+    Unreadable,
+    /// Whose the task is could not be kept.
+    Unkept,
 }
 
 impl Attempt {
@@ -81,8 +106,12 @@ impl Attempt {
                     }
                     Came::Events { answer, events }
                 }
+                status if status.is_success() && call.asks_for_a_task() => {
+                    Box::pin(keep_task(call, &grant, answer, body, run)).await
+                }
                 _ => Came::Answer { answer, body, run },
             },
+            Ok(Err(Unreachable::Busy)) => Came::Trouble(Trouble::Busy, run),
             Ok(Err(error)) => {
                 let provider = grant.model.provider.name.as_str();
                 let error: &dyn std::error::Error = &error;
@@ -114,7 +143,7 @@ impl Ended {
         match &self.came {
             Came::Answer { answer, .. } => by_status(answer.status.as_u16()),
             Came::Events { events, .. } => by_status(events.failed_at_once()?),
-            Came::Trouble(Trouble::Silent(_), _) => None,
+            Came::Trouble(Trouble::Silent(_) | Trouble::Unreadable | Trouble::Unkept, _) | Came::Task { .. } => None,
             Came::Trouble(..) => Some("upstream_unreachable"),
         }
     }
@@ -122,7 +151,7 @@ impl Ended {
     /// The model has given the call up to its backup.
     pub(super) fn give_up(&mut self) {
         match &mut self.came {
-            Came::Answer { run, .. } | Came::Trouble(_, run) => run.give_up(),
+            Came::Answer { run, .. } | Came::Task { run, .. } | Came::Trouble(_, run) => run.give_up(),
             Came::Events { events, .. } => events.run().give_up(),
         }
     }
@@ -140,6 +169,7 @@ impl Ended {
                 let outcome = run.stream_outcome();
                 run.finish(outcome);
             }
+            Came::Task { mut run, .. } => run.finish(Outcome::Ok),
             Came::Trouble(trouble, mut run) => run.finish(trouble.outcome()),
         }
     }
@@ -155,6 +185,10 @@ impl Ended {
                 return head.respond(&refusal, timing, Some(limits), Some(&grant.model.header));
             }
             Came::Events { answer, events } => (answer, Answer::Events(events)),
+            Came::Task { answer, bytes, mut run } => {
+                run.finish(Outcome::Ok);
+                (answer, Answer::Whole(bytes))
+            }
             Came::Answer { answer, body, mut run } => {
                 run.no_stream();
                 let status = answer.status.as_u16();
@@ -186,19 +220,58 @@ impl Ended {
 }
 
 impl Trouble {
-    fn outcome(self) -> Outcome {
+    pub(super) fn outcome(self) -> Outcome {
         match self {
             Self::Silent(_) => Outcome::Timeout,
             Self::Unreachable | Self::Credential | Self::Redirect => Outcome::Unreachable,
+            Self::Unreadable => Outcome::Broken,
+            Self::Unkept | Self::Busy => Outcome::Undecided,
         }
     }
 
-    fn refusal(self, provider: &str) -> Refusal<'_> {
+    pub(super) fn refusal(self, provider: &str) -> Refusal<'_> {
         match self {
             Self::Unreachable => Refusal::Upstream(Failure::Unreachable { provider }),
             Self::Credential => Refusal::Upstream(Failure::Credential),
             Self::Redirect => Refusal::Upstream(Failure::Redirect),
             Self::Silent(waited) => Refusal::Silent { provider, waited },
+            Self::Unreadable => Refusal::Upstream(Failure::Unreadable),
+            Self::Unkept => Refusal::Undecided(Undecided::Owners),
+            Self::Busy => Refusal::Busy { provider },
+        }
+    }
+}
+
+/// Reads the answer of an asynchronous call, and makes the task that it names the workspace's own before anybody learns
+/// of it.
+async fn keep_task(call: &Limited<'_>, grant: &Grant, answer: AnswerHead, mut body: Incoming, mut run: Run) -> Came {
+    let gateway = &call.head.gateway;
+    let patience = grant.model.timeouts.silence.unwrap_or(gateway.settings.silence_timeout);
+    let mut all = BytesMut::new();
+    loop {
+        match tokio::time::timeout(patience, std::future::poll_fn(|cx| body.poll_data(cx))).await {
+            Err(_) => return Came::Trouble(Trouble::Silent(patience), run),
+            Ok(Some(Err(_))) => return Came::Trouble(Trouble::Unreachable, run),
+            Ok(Some(Ok(data))) if all.len() + data.len() > LARGEST_TASK => {
+                return Came::Trouble(Trouble::Unreadable, run);
+            }
+            Ok(Some(Ok(data))) => all.extend_from_slice(&data),
+            Ok(None) => break,
+        }
+    }
+    run.began();
+    let bytes = all.freeze();
+    run.body(usage::in_body(&bytes), Words::default());
+    let Some(id) = tasks::id_in(&bytes) else { return Came::Task { answer, bytes, run } };
+    let (workspace, provider) = (run.call().caller.workspace.clone(), grant.model.provider.id.clone());
+    let model = Some(Arc::clone(&grant.model.code));
+    let task = Object { kind: owners::Kind::Task, id, provider, model, checked: false };
+    match gateway.owners.keep(&workspace, task).await {
+        Ok(()) => Came::Task { answer, bytes, run },
+        Err(error) => {
+            let (error, id): (&dyn std::error::Error, _) = (&error, call.head.id.as_str());
+            tracing::error!(request.id = id, error, "a task was made, and nobody can be told of it");
+            Came::Trouble(Trouble::Unkept, run)
         }
     }
 }

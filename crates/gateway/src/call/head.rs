@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use domain::ErrorDialect;
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
@@ -17,9 +18,12 @@ use crate::{
     id::RequestId,
     record::{Caller, Record, StoppedRecord},
     refusal::{Failure, Refusal},
-    relay::{Answer, Lingering},
+    relay::Answer,
     snapshot::Grant,
 };
+
+/// A body up to this length that nobody wants is read, so that its connection can be kept.
+const SMALL: usize = 64 << 10;
 
 /// One call as its answers see it.
 pub(super) struct Head {
@@ -34,13 +38,29 @@ pub(super) struct Head {
 }
 
 impl Head {
+    /// Of a call that arrives now; its dialect and its caller are found out.
+    pub(super) fn new(gateway: &Arc<Gateway>) -> Self {
+        let now_ms = gateway.wall.now_ms();
+        Self {
+            gateway: Arc::clone(gateway),
+            id: RequestId::new(now_ms),
+            dialect: Dialect::OpenAi,
+            codes: ErrorDialect::DEFAULT,
+            arrived: gateway.clock.now(),
+            now_ms,
+            caller: None,
+        }
+    }
+
     pub(super) fn limits<'a>(
         &self,
         grant: &'a Grant,
         standing: &'a Standing,
         denial: Option<&'a Denial>,
     ) -> Limits<'a> {
-        Limits { dialect: self.dialect, grant, standing, denial, now_ms: self.now_ms }
+        // Of this moment: the body may have taken its time.
+        let now_ms = if self.dialect == Dialect::Anthropic { self.gateway.wall.now_ms() } else { self.now_ms };
+        Limits { dialect: self.dialect, grant, standing, denial, now_ms }
     }
 
     /// Answers a call that one of the checks before the limiter stops, and counts it as stopped.
@@ -64,23 +84,17 @@ impl Head {
         mut body: Incoming,
     ) -> Response<Answer> {
         let mut response = self.refuse(refusal);
-        // A client that waits for `100 Continue` sends nothing once it has its answer.
-        if headers.contains_key(header::EXPECT) {
-            return response;
-        }
-        loop {
-            if body.is_end_stream() {
-                return response;
-            }
+        // To look at a body is to ask for it, where its client waits for `100 Continue`.
+        let mut room = if headers.contains_key(header::EXPECT) { 0 } else { SMALL };
+        while room > 0 && !body.is_end_stream() {
             match body.frame().now_or_never() {
-                Some(Some(Ok(_))) => {}
-                Some(_) => return response,
-                None => break,
+                Some(Some(Ok(frame))) => room = room.saturating_sub(frame.data_ref().map_or(0, Bytes::len)),
+                Some(_) | None => break,
             }
         }
-        if let Answer::Whole(text) = response.body_mut() {
-            let text = std::mem::take(text);
-            *response.body_mut() = Answer::Lingering(Box::new(Lingering::new(text, body)));
+        // What still comes is thrown away where the connection ends.
+        if !body.is_end_stream() {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
@@ -111,7 +125,7 @@ impl Head {
                 drop(headers.insert(&headers::SHOULD_RETRY, headers::FALSE.clone()));
             }
             Refusal::Upstream(_) => drop(headers.insert(&headers::SHOULD_RETRY, headers::TRUE.clone())),
-            Refusal::Undecided(_) => headers::retry_after(&mut values, &mut headers, 1_000_000),
+            Refusal::Undecided(_) | Refusal::Busy { .. } => headers::retry_after(&mut values, &mut headers, 1_000_000),
             _ => {}
         }
         let mut response = Response::new(Answer::Whole(body.into()));

@@ -9,7 +9,7 @@ use limiter::{Decision, Demand, Denial, Micros, Standing, WorkspaceSlot};
 use super::{
     attempt::{Attempt, Ended},
     head::Head,
-    offered,
+    offered, tasks,
     wishes::Wishes,
 };
 use crate::{
@@ -71,7 +71,21 @@ impl Drop for Left<'_> {
         if self.waiting {
             let gateway = &self.head.gateway;
             let now = gateway.clock.now();
-            gateway.records.push(self.call.record(Outcome::HangUp, Tokens::default(), None, false, now));
+            let outcome = gateway.outcome_of_dropped();
+            gateway.records.push(self.call.record(outcome, Tokens::default(), None, false, now));
+        }
+    }
+}
+
+/// A first attempt while the backup runs. Dropped, it has given the call up: to its backup, or to nobody when the client
+/// leaves meanwhile; it ended by itself before that.
+struct GivenUp(Option<Ended>);
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        if let Some(mut first) = self.0.take() {
+            first.give_up();
+            first.abandon();
         }
     }
 }
@@ -117,19 +131,20 @@ impl Limited<'_> {
     }
 
     /// Runs the backup of a call whose provider failed; if that fails too, answers what the first came to.
-    async fn fall_back(&self, mut first: Ended, cause: &'static str) -> Response<Answer> {
+    async fn fall_back(&self, first: Ended, cause: &'static str) -> Response<Answer> {
         let admitted = self.admit_backup(first.grant(), first.wait_us());
+        let mut first = GivenUp(Some(first));
         if let Some(attempt) = admitted {
             let second = attempt.send(self, true).await;
             if second.fallback_cause().is_none() {
-                first.give_up();
-                first.abandon();
+                drop(first);
                 let mut response = second.respond(self.head);
                 told(&mut response, cause);
                 return response;
             }
             second.abandon();
         }
+        let first = first.0.take().expect("it is taken here alone");
         let mut response = first.respond(self.head);
         told(&mut response, "refused");
         response
@@ -196,6 +211,10 @@ impl Limited<'_> {
             base: Arc::clone(base),
             workspace: Arc::clone(workspace),
         })
+    }
+
+    pub(super) fn asks_for_a_task(&self) -> bool {
+        matches!(self.operation, Operation::Service { .. }) && tasks::is_asked_for(&self.headers)
     }
 
     fn name(&self) -> &str {

@@ -28,7 +28,7 @@ pub(crate) struct Held {
 
 impl Held {
     /// Raises the share to `bytes`; `false` if there is no room for that.
-    pub(super) fn raise(&mut self, bytes: usize) -> bool {
+    pub(crate) fn raise(&mut self, bytes: usize) -> bool {
         let more = bytes.saturating_sub(self.bytes);
         if self.budget.held.fetch_add(more, Ordering::Relaxed).saturating_add(more) > self.budget.most {
             self.budget.held.fetch_sub(more, Ordering::Relaxed);

@@ -33,6 +33,7 @@ fn words(refusal: &Refusal<'_>) -> (&'static str, String) {
         (Kind::EmptyModel, _) => (INVALID, "model: Field required".into()),
         (Kind::Missing(field), _) => (INVALID, format!("{field}: Field required")),
         (Kind::Number(field), _) => (INVALID, format!("{field}: Input should be an integer in [0, 4294967295]")),
+        (Kind::LargeHead, _) => plain(INVALID, super::LARGE_HEAD),
         (Kind::TooLarge, _) => plain("request_too_large", "Request exceeds the maximum allowed number of bytes."),
         (Kind::Limited(Cause::Requests), _) => plain("rate_limit_error", REQUESTS),
         (Kind::Limited(Cause::Tokens), _) => plain("rate_limit_error", ALLOCATED),

@@ -26,6 +26,7 @@ fn words(refusal: &Refusal<'_>) -> (&'static str, String) {
             return ("InvalidParameter", format!(r#"Required parameter "{field}" missing from request."#));
         }
         Kind::TooLarge => ("BadRequest.TooLarge", "Payload Too Large."),
+        Kind::LargeHead => ("BadRequest.TooLarge", super::LARGE_HEAD),
         Kind::Limited(Cause::Requests) => ("Throttling.RateQuota", REQUESTS),
         Kind::Limited(Cause::Tokens) => ("Throttling.AllocationQuota", ALLOCATED),
         Kind::Limited(Cause::Surge) => ("Throttling.BurstRate", SURGE),

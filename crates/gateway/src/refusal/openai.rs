@@ -27,6 +27,10 @@ pub(super) fn range(field: &str) -> String {
 
 fn words(refusal: &Refusal<'_>, codes: ErrorDialect) -> Words {
     const INVALID: &str = "invalid_request_error";
+    if let Refusal::Line { why, .. } = refusal {
+        let words = words(why, codes);
+        return Words { message: message(&words.message, &refusal.sentence()), ..words };
+    }
     let sentence = refusal.sentence();
     let plain = |phrase: &str, kind, code| Words { message: message(phrase, &sentence), kind, param: None, code };
     let bare = |message: String, param, code| Words { message, kind: INVALID, param, code };
@@ -50,6 +54,7 @@ fn words(refusal: &Refusal<'_>, codes: ErrorDialect) -> Words {
         (Kind::Missing(field), _) => {
             bare(format!("you must provide a {field} parameter"), Some(field), "missing_required_parameter")
         }
+        (Kind::LargeHead, _) => plain(super::LARGE_HEAD, INVALID, "request_header_fields_too_large"),
         (Kind::TooLarge, _) => plain("Payload Too Large.", INVALID, "request_too_large"),
         (Kind::Limited(cause), _) => {
             let (phrase, kind, code) = limited(cause, codes);

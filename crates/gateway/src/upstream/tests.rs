@@ -1,3 +1,5 @@
+use std::io::Write as _;
+
 use http::uri::Authority;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, pki_types::PrivatePkcs8KeyDer};
 use tokio::{
@@ -51,8 +53,8 @@ async fn request(io: &mut (impl AsyncRead + Unpin)) -> io::Result<usize> {
     }
 }
 
-#[tokio::test]
-async fn a_connection_with_tls_serves_one_call_after_another() {
+/// A server with a certificate for localhost, and clients that trust it.
+fn certified() -> (TlsAcceptor, HttpsConnector<HttpConnector>) {
     let certificate = || include_bytes!("fixtures/localhost.der").to_vec().into();
     let key = PrivatePkcs8KeyDer::from(include_bytes!("fixtures/localhost-key.der").to_vec());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -63,6 +65,22 @@ async fn a_connection_with_tls_serves_one_call_after_another() {
         .with_single_cert(vec![certificate()], key.into())
         .unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate()).unwrap();
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_http1();
+    (acceptor, connector.wrap_connector(http))
+}
+
+#[tokio::test]
+async fn a_connection_with_tls_serves_one_call_after_another() {
+    let (acceptor, trusting) = certified();
     let (listener, origin) = listen("localhost", true).await;
     let (accepted, mut connections) = mpsc::unbounded_channel();
     tokio::spawn(async move {
@@ -78,17 +96,7 @@ async fn a_connection_with_tls_serves_one_call_after_another() {
             }
         }
     });
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate()).unwrap();
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let mut http = HttpConnector::new();
-    http.enforce_http(false);
-    let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_http1();
-    let pool = Arc::new(Pool::with(connector.wrap_connector(http), TIMEOUT));
+    let pool = Arc::new(Pool::with(trusting, TIMEOUT));
     for length in [0, 10, 3 << 20, 10] {
         let (head, body) = pool.send(&origin, call(vec![b'x'; length])).await.unwrap();
         assert_eq!(head.status, 200);
@@ -99,6 +107,56 @@ async fn a_connection_with_tls_serves_one_call_after_another() {
     drop(pool);
     let strict = Arc::new(Pool::new(TIMEOUT));
     assert!(matches!(strict.send(&origin, call("")).await, Err(Unreachable::Connect(_))));
+}
+
+#[tokio::test]
+async fn a_session_that_ended_with_its_answer_serves_no_other_call() {
+    let (acceptor, trusting) = certified();
+    let (listener, origin) = listen("localhost", true).await;
+    let server = tokio::spawn(async move {
+        let mut open = Vec::new();
+        for _ in 0..2 {
+            let (tcp, _) = listener.accept().await.unwrap();
+            let mut io = acceptor.accept(tcp).await.unwrap();
+            request(&mut io).await.unwrap();
+            // The answer and the session's end go out in one write, and the connection below stays open.
+            let session = io.get_mut().1;
+            session.writer().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\na").unwrap();
+            session.send_close_notify();
+            io.flush().await.unwrap();
+            open.push(io);
+        }
+        open
+    });
+    let pool = Arc::new(Pool::with(trusting, TIMEOUT));
+    for _ in 0..2 {
+        let (_, body) = pool.send(&origin, call("one")).await.unwrap();
+        assert_eq!(read_to_end(body).await.unwrap(), b"a");
+    }
+    drop(server.await.unwrap());
+}
+
+#[tokio::test]
+async fn a_body_without_a_length_ends_with_its_session_and_breaks_off_without() {
+    let (acceptor, trusting) = certified();
+    let (listener, origin) = listen("localhost", true).await;
+    tokio::spawn(async move {
+        for ended in [true, false] {
+            let (tcp, _) = listener.accept().await.unwrap();
+            let mut io = acceptor.accept(tcp).await.unwrap();
+            request(&mut io).await.unwrap();
+            io.write_all(b"HTTP/1.1 200 OK\r\n\r\nabc").await.unwrap();
+            io.flush().await.unwrap();
+            if ended {
+                io.shutdown().await.unwrap();
+            }
+        }
+    });
+    let pool = Arc::new(Pool::with(trusting, TIMEOUT));
+    let (_, body) = pool.send(&origin, call("")).await.unwrap();
+    assert_eq!(read_to_end(body).await.unwrap(), b"abc");
+    let (_, body) = pool.send(&origin, call("")).await.unwrap();
+    assert!(read_to_end(body).await.is_err(), "anybody could have cut it off");
 }
 
 #[tokio::test]
@@ -115,7 +173,7 @@ async fn an_answer_may_come_before_all_of_the_body_has_gone() {
     let pool = Arc::new(Pool::new(TIMEOUT));
     let (head, body) = pool.send(&origin, call(vec![b'x'; 64 << 20])).await.unwrap();
     assert_eq!((head.status.as_u16(), read_to_end(body).await.unwrap()), (413, b"no".to_vec()));
-    assert!(pool.take(&origin).1.is_none(), "half a request lies in that connection");
+    assert!(pool.take(&origin).unwrap().1.is_none(), "half a request lies in that connection");
     server.await.unwrap();
 }
 
@@ -146,7 +204,7 @@ async fn the_rest_of_a_body_goes_on_while_its_answer_comes() {
     assert_eq!(head.status, 200);
     let read = tokio::time::timeout(TIMEOUT, read_to_end(body)).await.expect("the request goes on");
     assert_eq!((read.unwrap(), server.await.unwrap()), (b"abc".to_vec(), 0));
-    assert!(pool.take(&origin).1.is_none(), "a connection whose order was upset is not used again");
+    assert!(pool.take(&origin).unwrap().1.is_none(), "a connection whose order was upset is not used again");
 }
 
 #[tokio::test]
@@ -224,6 +282,10 @@ async fn chunks_that_came_together_go_on_together() {
             }
         }
         assert_eq!((seen, ended_well), (pieces.into_iter().map(String::from).collect(), whole));
-        assert_eq!(pool.take(&origin).1.is_some(), whole, "only a connection that was read to the end is kept");
+        assert_eq!(
+            pool.take(&origin).unwrap().1.is_some(),
+            whole,
+            "only a connection that was read to the end is kept"
+        );
     }
 }

@@ -148,3 +148,20 @@ async fn a_stream_that_begins_with_an_error_falls_back_and_one_that_has_begun_do
     assert_eq!(reply.header("x-sluice-fallback"), "");
     assert!(reply.text().contains("\"error\""));
 }
+
+#[tokio::test]
+async fn a_client_that_leaves_the_backup_has_not_left_the_model_asked_for() {
+    let house = house().await;
+    house.provider.next("status=500".parse().unwrap());
+    house.provider.next("delay-ms=600000".parse().unwrap());
+    tokio::select! {
+        _ = house.send(wishing(post(CHAT, SEARCH, plain()), "on")) => panic!("the backup does not answer"),
+        _ = house.provider.log().wait_until(|it| it.len() == 2) => {}
+    }
+    let calls = house.calls(2).await;
+    let of = |code: &str| calls.iter().find(|it| it.model.as_str() == code).unwrap();
+    assert_eq!(of("qwen-plus").outcome, Outcome::Provider { status: 500, cause: None });
+    assert!(of("qwen-plus").fell_back && of("qwen-plus").outcome.failed());
+    assert_eq!((of("fast").outcome, of("fast").fell_back), (Outcome::HangUp, false));
+    assert_eq!(house.used("qwen-plus"), (1, 0));
+}

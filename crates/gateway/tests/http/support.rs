@@ -44,6 +44,7 @@ pub(crate) struct House {
     pub(crate) shutdown: CancellationToken,
     pub(crate) ledger: Ledger,
     pub(crate) served: tokio::task::JoinHandle<std::io::Result<()>>,
+    pub(crate) wall: Arc<Wall>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     records: Arc<Records>,
 }
@@ -56,7 +57,7 @@ impl Clock for Monotonic {
     }
 }
 
-struct Wall(AtomicI64);
+pub(crate) struct Wall(pub(crate) AtomicI64);
 
 impl WallClock for Wall {
     fn now_ms(&self) -> i64 {
@@ -111,13 +112,14 @@ impl House {
         let records = Arc::new(Records::new(100_000));
         let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
         let wall = Arc::new(Wall(AtomicI64::new(NOW_MS)));
-        let gateway = Gateway::new(settings, Arc::clone(&snapshot), Arc::clone(&records), clock, wall);
+        let gateway =
+            Gateway::new(settings, Arc::clone(&snapshot), Arc::clone(&records), clock, Arc::clone(&wall) as _);
         let gateway = Arc::new(gateway);
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let addr = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         let served = tokio::spawn(gateway::serve(listener, Arc::clone(&gateway), shutdown.clone()));
-        let house = Self { provider, addr, clock: manual, gateway, shutdown, ledger, served, snapshot, records };
+        let house = Self { provider, addr, clock: manual, gateway, shutdown, ledger, served, wall, snapshot, records };
         let mut contents = house.contents();
         change(&mut contents);
         house.set(contents);

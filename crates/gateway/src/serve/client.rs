@@ -1,0 +1,203 @@
+//! A client's connection as the HTTP server reads and writes it. It sees what the server does not: a client that hangs
+//! up behind bytes that nobody reads yet, one that is still sending when its answer is complete, and a head that the
+//! server refuses without a body.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{Buf, Bytes, BytesMut};
+use parking_lot::Mutex;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    time::Sleep,
+};
+
+/// Bytes that are read ahead of the server to see a client hang up.
+const AHEAD: usize = 64 << 10;
+/// As much of a head as tells its path.
+const LINE: usize = 256;
+/// What is still read, and for how long, of a client whose answer is complete. Closing on it would reset the connection,
+/// and it would never see the answer.
+const LINGERING: usize = 256 << 20;
+const LINGERING_TIME: Duration = Duration::from_secs(10);
+
+/// What the server writes of itself about a head that it does not take.
+const REFUSED: &[u8] = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n";
+
+/// Writes the answer to a head that the server does not take; it is told the first line, as far as it was kept.
+type Refuse = Box<dyn Fn(&[u8]) -> Bytes + Send>;
+
+pub(super) struct Client {
+    reading: Arc<Mutex<Reading>>,
+    writing: OwnedWriteHalf,
+    refuse: Refuse,
+    /// Bytes of an answer in the place of the server's.
+    instead: Bytes,
+    lingering: Option<(usize, Pin<Box<Sleep>>)>,
+}
+
+/// The reading half, which the connection's task looks after too.
+pub(super) struct Reading {
+    io: OwnedReadHalf,
+    /// The server is told of whatever comes.
+    is_watched: bool,
+    ahead: BytesMut,
+    ended: bool,
+    /// The beginning of what was read last behind an answer: the line of the next request.
+    line: [u8; LINE],
+    line_length: usize,
+    begins: bool,
+}
+
+impl Client {
+    pub(super) fn new(stream: TcpStream, refuse: Refuse) -> (Self, Arc<Mutex<Reading>>) {
+        let (io, writing) = stream.into_split();
+        let reading = Reading {
+            io,
+            is_watched: false,
+            ahead: BytesMut::new(),
+            ended: false,
+            line: [0; LINE],
+            line_length: 0,
+            begins: true,
+        };
+        let reading = Arc::new(Mutex::new(reading));
+        let client = Self { reading: Arc::clone(&reading), writing, refuse, instead: Bytes::new(), lingering: None };
+        (client, reading)
+    }
+
+    /// Takes the server's own refusal of a head, and writes one with a body.
+    fn replace(&mut self, begin: &[u8]) -> bool {
+        if !begin.starts_with(REFUSED) {
+            return false;
+        }
+        let reading = self.reading.lock();
+        self.instead = (self.refuse)(&reading.line[..reading.line_length]);
+        true
+    }
+
+    fn poll_instead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.instead.is_empty() {
+            let count = ready!(Pin::new(&mut self.writing).poll_write(cx, &self.instead))?;
+            self.instead.advance(count);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Reading {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.is_watched = false;
+        if !self.ahead.is_empty() {
+            let count = self.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&self.ahead.split_to(count));
+            return Poll::Ready(Ok(()));
+        }
+        if self.ended {
+            return Poll::Ready(Ok(()));
+        }
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.io).poll_read(cx, buffer);
+        self.is_watched = polled.is_pending();
+        if self.begins && polled.is_ready() {
+            let came = &buffer.filled()[before..];
+            self.line_length = came.len().min(LINE);
+            self.line[..self.line_length].copy_from_slice(&came[..self.line_length]);
+            self.begins = false;
+        }
+        polled
+    }
+
+    /// Ready when the client has hung up and the server does not look. Called when the server waits.
+    pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.is_watched && !self.ended && self.ahead.len() < AHEAD {
+            let mut space = [0; 4 << 10];
+            let mut buffer = ReadBuf::new(&mut space);
+            match ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => self.ahead.extend_from_slice(buffer.filled()),
+                Ok(()) | Err(_) => self.ended = true,
+            }
+        }
+        if self.ended { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Throws away what still comes; the bytes of it. 0 at the end.
+    fn poll_dropped(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
+        if !self.ahead.is_empty() {
+            return Poll::Ready(std::mem::take(&mut self.ahead).len());
+        }
+        if self.ended {
+            return Poll::Ready(0);
+        }
+        let mut space = [0; 16 << 10];
+        let mut buffer = ReadBuf::new(&mut space);
+        Poll::Ready(match ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer)) {
+            Ok(()) => buffer.filled().len(),
+            Err(_) => 0,
+        })
+    }
+}
+
+impl AsyncRead for Client {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.reading.lock().poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Client {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.replace(bytes) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        self.reading.lock().begins = true;
+        Pin::new(&mut self.writing).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if slices.first().is_some_and(|it| self.replace(it)) {
+            return Poll::Ready(Ok(slices.iter().map(|it| it.len()).sum()));
+        }
+        self.reading.lock().begins = true;
+        Pin::new(&mut self.writing).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.writing.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_instead(cx))?;
+        Pin::new(&mut self.writing).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.lingering.is_none() {
+            ready!(this.poll_instead(cx))?;
+            ready!(Pin::new(&mut this.writing).poll_shutdown(cx))?;
+        }
+        let (left, until) =
+            this.lingering.get_or_insert_with(|| (LINGERING, Box::pin(tokio::time::sleep(LINGERING_TIME))));
+        loop {
+            match this.reading.lock().poll_dropped(cx) {
+                Poll::Ready(0) => return Poll::Ready(Ok(())),
+                Poll::Ready(count) if count > *left => return Poll::Ready(Ok(())),
+                Poll::Ready(count) => *left -= count,
+                Poll::Pending => return until.as_mut().poll(cx).map(Ok),
+            }
+        }
+    }
+}
