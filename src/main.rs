@@ -5,6 +5,7 @@ mod clock;
 mod command;
 mod config;
 mod console;
+mod descriptors;
 mod flush;
 mod journal;
 mod live;

@@ -20,7 +20,7 @@ use crate::{
     clock::{SystemClock, SystemWallClock},
     command::Outcome,
     config::{Settings, variable},
-    console,
+    console, descriptors,
     flush::Flush,
     journal::{Journal, JournalProof},
     live::LivePort,
@@ -128,6 +128,7 @@ impl Running {
 /// # Errors
 /// What could not be started, in one line that says what and where.
 pub async fn start(settings: Settings) -> Outcome<Running> {
+    descriptors::raise(settings.max_connections, settings.max_provider_connections);
     let console_listener = bind(settings.console_addr, "console_addr", false)?;
     let threads = if settings.gateway_threads == 0 { cores() } else { settings.gateway_threads };
     let gateway_listeners = bind_many(settings.gateway_addr, threads)?;
@@ -172,13 +173,8 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
     stop.tasks.spawn(sync.run(rows.revision, rows.next_change_ms, stop.console.clone()));
     stop.tasks.spawn(housekeeping(control.clone(), Arc::clone(&ledger), settings.clone(), stop.console.clone()));
 
-    let gateway = Gateway::new(
-        gateway_settings(&settings),
-        Arc::clone(&snapshot),
-        records,
-        clock,
-        Arc::new(SystemWallClock),
-    );
+    let gateway =
+        Gateway::new(gateway_settings(&settings), Arc::clone(&snapshot), records, clock, Arc::new(SystemWallClock));
     let gateway = Arc::new(gateway.with_owners(Arc::new(StoredOwners::new(control.store().clone()))));
     let gateway_threads = gateway_listeners
         .into_iter()

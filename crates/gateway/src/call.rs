@@ -49,7 +49,12 @@ pub(crate) async fn answer(worker: Arc<Worker>, request: Request<Incoming>) -> R
     if let Some(answer) = health(gateway, &parts) {
         return answer;
     }
-    let route = match route::find(&parts.method, parts.uri.path()) {
+    let found = route::find(&parts.method, parts.uri.path());
+    if is_too_large(&parts, &headers) {
+        head.dialect = found.dialect();
+        return head.refuse_unread(&Refusal::LargeHead, &headers, body);
+    }
+    let route = match found {
         Found::Route(route) => route,
         Found::Nothing(dialect) => {
             head.dialect = dialect;
@@ -61,9 +66,6 @@ pub(crate) async fn answer(worker: Arc<Worker>, request: Request<Incoming>) -> R
         }
     };
     head.dialect = route.dialect;
-    if is_too_large(&parts, &headers) {
-        return head.refuse_unread(&Refusal::LargeHead, &headers, body);
-    }
     let digest = ingress::key(route.dialect, &headers);
     let known = digest.and_then(|digest| {
         let snapshot = gateway.snapshot.load();
@@ -152,7 +154,7 @@ pub(crate) async fn turn_away(worker: Arc<Worker>, request: Request<Incoming>) -
         return answer;
     }
     let mut head = Head::new(&worker.gateway);
-    head.dialect = dialect(&parts.method, parts.uri.path());
+    head.dialect = route::find(&parts.method, parts.uri.path()).dialect();
     let mut response = head.respond(&Refusal::Undecided(Undecided::Crowded), Timing::default(), None, None);
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
@@ -165,7 +167,7 @@ pub(crate) fn refuse_head(gateway: &Arc<Gateway>, line: &[u8]) -> Bytes {
     let method = words.next().and_then(|it| it.parse().ok()).unwrap_or(Method::GET);
     let path = words.next().unwrap_or_default().split('?').next().unwrap_or_default();
     let mut head = Head::new(gateway);
-    head.dialect = dialect(&method, path);
+    head.dialect = route::find(&method, path).dialect();
     gateway.records.push_stranger();
     let response = head.respond(&Refusal::LargeHead, Timing::default(), None, None);
     let (parts, body) = response.into_parts();
@@ -177,13 +179,6 @@ pub(crate) fn refuse_head(gateway: &Arc<Gateway>, line: &[u8]) -> Bytes {
     bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
     bytes.extend_from_slice(&body);
     bytes.into()
-}
-
-fn dialect(method: &Method, path: &str) -> Dialect {
-    match route::find(method, path) {
-        Found::Route(route) => route.dialect,
-        Found::Nothing(dialect) | Found::OtherMethod(dialect, _) => dialect,
-    }
 }
 
 /// Whether a head is longer than is accepted. The server takes somewhat longer ones, so that most of those that are too

@@ -64,11 +64,6 @@ impl Lines {
         self.begun.len()
     }
 
-    /// The held bytes, given up.
-    pub(crate) fn give_up(&mut self) -> Bytes {
-        self.begun.split().freeze()
-    }
-
     pub(crate) fn models(&self) -> &Models {
         &self.models
     }

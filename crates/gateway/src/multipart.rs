@@ -76,10 +76,6 @@ impl Form {
         self.came.extend_from_slice(data);
     }
 
-    pub(crate) fn is_ended(&self) -> bool {
-        self.state == State::Ended
-    }
-
     /// The next piece; `None` until more has come.
     ///
     /// # Errors
@@ -241,7 +237,10 @@ mod tests {
 
     const KIND: &[u8] = b"multipart/form-data; boundary=xyz";
 
-    fn read(form: &[u8], size: usize) -> Result<(Vec<(String, bool, Vec<u8>)>, Vec<u8>), Malformed> {
+    /// Name, whether it is a file, and content.
+    type Parts = Vec<(String, bool, Vec<u8>)>;
+
+    fn read(form: &[u8], size: usize) -> Result<(Parts, Vec<u8>), Malformed> {
         let (mut it, mut parts, mut all, mut ended) = (Form::of(KIND)?, Vec::new(), Vec::new(), false);
         for data in form.chunks(size) {
             it.push(data);
@@ -262,7 +261,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(ended, it.is_ended());
+        assert_eq!(ended, it.state == State::Ended);
         if ended { Ok((parts, all)) } else { Err(Malformed("not ended")) }
     }
 

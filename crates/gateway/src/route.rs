@@ -14,6 +14,16 @@ pub(crate) enum Found<'a> {
     OtherMethod(Dialect, &'static str),
 }
 
+impl Found<'_> {
+    /// The dialect of the path.
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self {
+            Self::Route(route) => route.dialect,
+            Self::Nothing(dialect) | Self::OtherMethod(dialect, _) => *dialect,
+        }
+    }
+}
+
 /// One of the things a client may call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Route<'a> {

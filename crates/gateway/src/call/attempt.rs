@@ -45,7 +45,6 @@ pub(super) struct Ended {
     came: Came,
 }
 
-#[expect(clippy::large_enum_variant, reason = "made once a call and taken apart at once; a box would cost more")]
 enum Came {
     Answer {
         answer: AnswerHead,

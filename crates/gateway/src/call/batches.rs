@@ -243,7 +243,9 @@ fn told(object: &[u8]) -> Told {
             match &*it.name(key) {
                 b"id" => told.id = string(it)?.filter(|it| !it.is_empty()),
                 b"output_file_id" | b"error_file_id" => told.files.extend(string(it)?.filter(|it| !it.is_empty())),
-                _ => drop(it.skip()?),
+                _ => {
+                    it.skip()?;
+                }
             }
             Ok(())
         })

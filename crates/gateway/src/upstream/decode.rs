@@ -36,6 +36,9 @@ pub(super) fn head(buffer: &mut BytesMut) -> Result<Option<AnswerHead>, Malforme
         let parsed =
             httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, buffer, &mut fields);
         let length = match parsed {
+            Ok(httparse::Status::Complete(length)) if length > LARGEST_HEAD => {
+                return Err(Malformed("its head is too large"));
+            }
             Ok(httparse::Status::Complete(length)) => length,
             Ok(httparse::Status::Partial) if buffer.len() > LARGEST_HEAD => {
                 return Err(Malformed("its head is too large"));

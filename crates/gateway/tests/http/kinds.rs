@@ -240,7 +240,7 @@ async fn a_client_that_reads_slowly_slows_the_provider() {
     let house = House::with(Settings::default(), |it| it.providers[0].openai_base_url = Some(url)).await;
     let (progress, mut taken) = tokio::sync::watch::channel(0_usize);
     let event = format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{}\"}}}}]}}\n\n", "x".repeat(1000));
-    let total = 100 << 20;
+    let total = 48 << 20;
     tokio::spawn(async move {
         let (mut io, _) = listener.accept().await.unwrap();
         assert!(io.read(&mut [0; 4096]).await.unwrap() > 0);

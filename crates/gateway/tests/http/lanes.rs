@@ -188,7 +188,7 @@ async fn a_refused_line_refuses_the_file() {
     ] {
         for file_first in [false, true] {
             // Enough behind it to see that the rest is not waited for.
-            let file = format!("{ok}\n{line}\n{}", format!("{ok}\n").repeat(2000));
+            let file = format!("{ok}\n{line}\n{}", format!("{ok}\n").repeat(20_000));
             let reply = house.call(upload(SEARCH, form("batch", &file, file_first))).await;
             let answer: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
             assert_eq!((reply.status, answer["error"]["message"].as_str()), (status, Some(message)));
