@@ -19,6 +19,8 @@ BUILT = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "deb
 SLUICE = os.environ.get("SLUICE_BIN", str(BUILT / "sluice"))
 STAND_IN = os.environ.get("STAND_IN_BIN", str(BUILT / "stand-in"))
 PATIENCE_S = 20
+# What makes the stand-in send a stream that goes on for longer than anybody waits, and is never silent for long.
+ENDLESS = {"x-stand-in": "output=8000; gap-ms=50"}
 
 
 def wait_for(what, condition):
@@ -68,6 +70,14 @@ class StandIn:
     def clear(self):
         urllib.request.urlopen(urllib.request.Request(self.url + "/stand-in/log", method="DELETE")).close()
 
+    def urls(self):
+        """Its base URLs, by the names that `sluice apply` gives them."""
+        return {
+            "openai_base_url": self.url + "/compatible-mode/v1",
+            "dashscope_base_url": self.url + "/api/v1",
+            "anthropic_base_url": self.url + "/apps/anthropic",
+        }
+
     def script(self, *lines):
         body = "\n".join(lines).encode()
         urllib.request.urlopen(urllib.request.Request(self.url + "/stand-in/script", data=body, method="PUT")).close()
@@ -79,9 +89,9 @@ class StandIn:
 
 
 class Sluice:
-    """One installation in a folder of its own."""
+    """One installation in a folder of its own; `settings` by their names, without the prefix."""
 
-    def __init__(self, folder, apply_text):
+    def __init__(self, folder, apply_text, **settings):
         self.folder = folder
         console, gateway = free_ports(2)
         self.console_url = f"http://127.0.0.1:{console}"
@@ -93,6 +103,7 @@ class Sluice:
             "SLUICE_DATABASE_URL": f"sqlite://{folder}/sluice.db",
             "SLUICE_SECRET_KEY_FILE": f"{folder}/secret.key",
         }
+        self.environment |= {f"SLUICE_{name.upper()}": str(value) for name, value in settings.items()}
         (folder / "apply.toml").write_text(apply_text)
         self.run("apply", "apply.toml")
         self.output = open(folder / "serve.log", "w+", encoding="utf-8")
@@ -103,7 +114,10 @@ class Sluice:
 
     def ready(self):
         assert self.process.poll() is None, f"sluice ended: {(self.folder / 'serve.log').read_text()}"
-        return get(self.gateway_url + "/readyz")[0] == 200
+        return self.readiness() == 200
+
+    def readiness(self):
+        return get(self.gateway_url + "/readyz")[0]
 
     def run(self, *args):
         """A command on the same installation; its stdout."""
@@ -125,6 +139,15 @@ class Sluice:
 
         wait_for("the new key is known", known)
         return secret
+
+    def hold_a_stream(self, key):
+        """A call whose answer has begun and does not end until the returned answer is closed."""
+        body = {"model": "roomy", "messages": [{"role": "user", "content": "Who are you?"}], "stream": True}
+        headers = {"authorization": f"Bearer {key}", "content-type": "application/json", "x-stand-in": "silence-after=2"}
+        request = urllib.request.Request(self.gateway_url + "/v1/chat/completions", json.dumps(body).encode(), headers)
+        answer = urllib.request.urlopen(request, timeout=PATIENCE_S)
+        assert answer.read(5) == b"data:"
+        return answer
 
     def report(self):
         return json.loads(self.run("report", "--range", "1h", "--format", "json"))
@@ -180,15 +203,9 @@ class CountingProxy:
         self.server.server_close()
 
 
-def provider_table(stand_in, **more):
-    """The `[[provider]]` part of a file for `sluice apply`."""
-    rows = {
-        "name": "dashscope",
-        "openai_base_url": stand_in.url + "/compatible-mode/v1",
-        "dashscope_base_url": stand_in.url + "/api/v1",
-        "anthropic_base_url": stand_in.url + "/apps/anthropic",
-    } | more
-    return "[[provider]]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in rows.items())
+def provider_table(name, **rows):
+    """One `[[provider]]` part of a file for `sluice apply`."""
+    return "\n[[provider]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in ({"name": name} | rows).items())
 
 
 def model_table(code, **limits):

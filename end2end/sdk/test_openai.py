@@ -1,14 +1,13 @@
-"""The official openai SDK, unchanged but for its base URL."""
+"""The official openai SDK, unchanged but for its base URL: answers."""
+
+import asyncio
 
 import openai
 import pytest
-from harness import CountingProxy, wait_for
+from as_openai import QUESTION, ask, connect
+from cells import cell
+from harness import ENDLESS, wait_for
 
-QUESTION = [{"role": "user", "content": "Who are you?"}]
-
-
-def connect(url, key, **more):
-    return openai.OpenAI(base_url=url + "/v1", api_key=key, **{"max_retries": 0, "timeout": 20} | more)
 
 
 @pytest.fixture
@@ -17,17 +16,8 @@ def client(sluice, key):
         yield it
 
 
-@pytest.fixture
-def counted(sluice, key):
-    """A client behind a proxy that counts its attempts."""
-    proxy = CountingProxy(sluice.gateway_url)
-    with connect(proxy.url, key, max_retries=3) as it:
-        yield it, proxy.attempts
-    proxy.stop()
-
-
-def ask(client, model="roomy", **more):
-    return client.chat.completions.create(model=model, messages=QUESTION, **more)
+def text_of(chunks):
+    return "".join(choice.delta.content or "" for it in chunks for choice in it.choices)
 
 
 def test_a_chat_is_answered_with_its_counts(client, received):
@@ -37,120 +27,187 @@ def test_a_chat_is_answered_with_its_counts(client, received):
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens > 0
     assert raw.headers["x-ratelimit-limit-requests"] == "60000"
     assert raw.headers["x-ratelimit-remaining-tokens"].isdigit()
+    assert raw.headers["x-sluice-model"] == "roomy"
     (call,) = received()
     assert call["headers"]["authorization"] == "Bearer sk-of-the-provider"
-    assert call["headers"]["x-request-id"] == raw.headers["x-request-id"]
+    assert call["headers"]["x-request-id"] == raw.headers["x-request-id"] == answer._request_id
 
 
-def test_the_other_base_url_works_as_well(sluice, key):
-    with connect(sluice.gateway_url + "/compatible-mode", key) as client:
+@pytest.mark.parametrize("base", ["/v1", "/compatible-mode/v1"])
+def test_either_base_url_leads_to_the_same(sluice, key, received, base):
+    with openai.OpenAI(base_url=sluice.gateway_url + base, api_key=key, max_retries=0) as client:
         assert ask(client).choices[0].finish_reason == "stop"
+    assert received()[0]["path"] == "/compatible-mode/v1/chat/completions"
+
+
+def test_organisation_and_project_are_nothing_to_the_provider(sluice, key, received):
+    with connect(sluice.gateway_url, key, organization="org-a", project="proj-b") as client:
+        ask(client)
+    assert not {"openai-organization", "openai-project"} & set(received()[0]["headers"])
+
+
+def test_what_was_sent_arrives_byte_for_byte(sluice, key, received):
+    sent = []
+    hooks = openai.DefaultHttpxClient(event_hooks={"request": [lambda it: sent.append(it.read())]})
+    with connect(sluice.gateway_url, key, http_client=hooks) as client:
+        ask(client, temperature=0.1, max_tokens=7, extra_body={"enable_thinking": False, "中": ["\u2028", None]})
+    assert bytes.fromhex(received()[0]["body_hex"]) == sent[0]
 
 
 def test_a_stream_arrives_without_counts_that_nobody_asked_for(client, received):
     chunks = list(ask(client, stream=True))
-    text = "".join(it.choices[0].delta.content or "" for it in chunks)
-    assert text and chunks[-1].choices[0].finish_reason == "stop"
-    assert all(it.usage is None for it in chunks)
+    assert text_of(chunks) and chunks[-1].choices[0].finish_reason == "stop"
+    assert all(it.usage is None and it.choices for it in chunks)
+    assert '"include_usage":true' in received()[0]["body"]
+
+
+@pytest.mark.parametrize("options", [{}, {"include_usage": False}])
+def test_a_client_that_declines_counts_gets_none(client, received, options):
+    chunks = list(ask(client, stream=True, stream_options=options))
+    assert all(it.usage is None and it.choices for it in chunks)
     assert '"include_usage":true' in received()[0]["body"]
 
 
 def test_a_stream_brings_counts_when_asked(client):
     chunks = list(ask(client, stream=True, stream_options={"include_usage": True}))
     assert chunks[-1].choices == [] and chunks[-1].usage.completion_tokens == 20
+    assert chunks[-1].usage.total_tokens == chunks[-1].usage.prompt_tokens + 20
+
+
+def test_a_stream_says_what_the_sdk_gathers_from_it(client):
+    with client.chat.completions.stream(model="roomy", messages=QUESTION, n=2) as stream:
+        deltas = "".join(it.delta for it in stream if it.type == "content.delta")
+        final = stream.get_final_completion()
+    assert len(final.choices) == 2 and all(it.finish_reason == "stop" for it in final.choices)
+    assert len(deltas) == sum(len(it.message.content) for it in final.choices) > 0
+
+
+def test_completions_of_the_older_kind(client, received):
+    whole = client.completions.create(model="roomy", prompt="Once", max_tokens=5)
+    assert whole.choices[0].text and whole.choices[0].finish_reason == "length"
+    assert whole.usage.completion_tokens == 5
+    chunks = list(client.completions.create(model="roomy", prompt="Once", stream=True))
+    assert "".join(it.choices[0].text for it in chunks) and all(it.usage is None for it in chunks)
+    assert [it["path"].rsplit("/", 1)[1] for it in received()] == ["completions"] * 2
+
+
+# The SDK asks for base64 by itself, and decodes it.
+@pytest.mark.parametrize("more", [{}, {"encoding_format": "float"}, {"encoding_format": "base64"}])
+def test_embeddings(client, more):
+    answer = client.embeddings.create(model="roomy", input=["one", "two"], **more)
+    assert [it.index for it in answer.data] == [0, 1]
+    assert answer.usage.prompt_tokens == answer.usage.total_tokens > 0
+    vectors = [it.embedding for it in answer.data]
+    if more.get("encoding_format") == "base64":
+        assert all(isinstance(it, str) for it in vectors)
+    else:
+        assert all(len(it) == 16 and all(-1 <= number <= 1 for number in it) for it in vectors)
+
+
+def test_responses(client):
+    answer = client.responses.create(model="roomy", input="Who are you?", instructions="Be brief.")
+    assert answer.status == "completed" and answer.output_text
+    assert answer.usage.total_tokens == answer.usage.input_tokens + answer.usage.output_tokens > 0
+
+
+def test_responses_in_a_stream(client):
+    events = list(client.responses.create(model="roomy", input="Who are you?", stream=True))
+    assert [it.sequence_number for it in events] == list(range(len(events)))
+    assert events[-1].type == "response.completed" and events[-1].response.usage.output_tokens == 20
+    deltas = "".join(it.delta for it in events if it.type == "response.output_text.delta")
+    assert deltas == events[-1].response.output_text
+    with client.responses.stream(model="roomy", input="Who are you?", max_output_tokens=5) as stream:
+        assert [it.type for it in stream][-1] == "response.incomplete"
 
 
 def test_the_models_are_those_of_the_workspace(client):
-    models = [it.id for it in client.models.list()]
-    assert "roomy" in models and "not-granted" not in models
+    models = {it.id: it for it in client.models.list()}
+    assert "roomy" in models and not {"not-granted", "native-only"} & set(models)
+    one = client.models.retrieve("roomy")
+    assert one == models["roomy"] and (one.object, one.owned_by) == ("model", "dashscope")
+    for code in ("not-granted", "native-only", "nowhere"):
+        with pytest.raises(openai.NotFoundError) as caught:
+            client.models.retrieve(code)
+        assert caught.value.code == "model_not_found"
 
 
-@pytest.mark.parametrize(
-    ("model", "more", "error", "code"),
-    [
-        ("not-granted", {}, openai.PermissionDeniedError, "Model.AccessDenied"),
-        ("nowhere", {}, openai.NotFoundError, "model_not_found"),
-        ("roomy", {"max_tokens": -1}, openai.BadRequestError, "invalid_parameter_error"),
-    ],
-)
-def test_calls_that_cannot_be_are_refused_by_name(client, received, model, more, error, code):
-    with pytest.raises(error) as caught:
-        ask(client, model, **more)
-    assert caught.value.code == code
-    assert caught.value.request_id == caught.value.body.get("request_id", caught.value.request_id)
-    assert received() == []
-
-
-def test_an_unknown_key_is_told_so(sluice):
-    with connect(sluice.gateway_url, "sk-nobody") as client, pytest.raises(openai.AuthenticationError) as caught:
-        ask(client)
-    assert caught.value.code == "invalid_api_key"
-
-
-def test_the_sdk_comes_back_when_it_was_told_to(counted, received):
-    client, attempts = counted
-    ask(client, "one-a-second")
-    ask(client, "one-a-second")
-    assert attempts == [("one-a-second", 200), ("one-a-second", 429), ("one-a-second", 200)]
-    assert received()[1]["headers"]["x-stainless-retry-count"] == "1"
-
-
-def test_a_refusal_says_which_limit_and_when(client):
-    with pytest.raises(openai.RateLimitError) as caught:
-        for _ in range(3):
-            ask(client, "one-a-second-too")
-    error = caught.value
-    assert error.code == error.type == "limit_requests"
-    (detail,) = error.body["details"]
-    assert (detail["cause"], detail["scope"], detail["window_s"], detail["limit"]) == ("requests", "account", 1, 1)
-    assert int(error.response.headers["retry-after-ms"]) == detail["retry_after_ms"] <= 1000
-    assert error.response.headers["x-should-retry"] == "true"
-
-
-def test_an_openai_dialect_key_hears_openai_codes(sluice):
-    key = sluice.key("search", "--error-dialect", "openai")
-    with connect(sluice.gateway_url, key) as client, pytest.raises(openai.RateLimitError) as caught:
-        for _ in range(2):
-            ask(client, "one-a-minute")
-    assert (caught.value.code, caught.value.type) == ("rate_limit_exceeded", "requests")
-    assert float(caught.value.response.headers["retry-after"]) > 1
-
-
-@pytest.mark.parametrize("model", ["tiny", "closed"])
-def test_the_sdk_does_not_insist_on_what_can_never_be(counted, model):
-    client, attempts = counted
-    with pytest.raises(openai.RateLimitError) as caught:
+def test_a_backup_takes_over_and_says_so(client, received):
+    model = cell("backed", "openai")
+    ask(client, model)
+    with pytest.raises(openai.RateLimitError):
         ask(client, model)
-    assert attempts == [(model, 429)]
-    assert caught.value.response.headers["x-should-retry"] == "false"
-    assert "retry-after" not in caught.value.response.headers
+    headers = {"X-Sluice-Fallback": "on"}
+    raw = client.chat.completions.with_raw_response.create(model=model, messages=QUESTION, extra_headers=headers)
+    assert (raw.headers["x-sluice-model"], raw.headers["x-sluice-fallback"]) == ("roomy", "requests")
+    assert raw.parse().model == "roomy"
+    assert ['"model":"roomy"' in it["body"] for it in received()] == [False, True]
+    assert "x-sluice-fallback" not in received()[1]["headers"]
 
 
-def test_an_error_of_the_provider_passes_and_is_tried_again(counted, stand_in, received):
-    client, attempts = counted
-    stand_in.script("status=503; header=retry-after-ms: 10")
-    assert ask(client).choices
-    assert attempts == [("roomy", 503), ("roomy", 200)] and len(received()) == 2
+def test_a_backup_takes_over_from_a_provider_in_trouble(client, stand_in, received):
+    stand_in.script("status=503")
+    model = cell("backed", "node")
+    headers = {"X-Sluice-Fallback": "on"}
+    chunks = client.chat.completions.with_raw_response.create(
+        model=model, messages=QUESTION, stream=True, extra_headers=headers
+    )
+    assert chunks.headers["x-sluice-fallback"] == "upstream_5xx"
+    assert text_of(chunks.parse()) and len(received()) == 2
 
 
-def test_throttling_by_the_provider_keeps_its_own_words(client):
+def test_a_call_waits_when_it_asks_to(client):
+    model = cell("second", "openai")
+    headers = {"X-DashScope-Wait-Timeout": "5"}
+
+    def waited():
+        raw = client.chat.completions.with_raw_response.create(model=model, messages=QUESTION, extra_headers=headers)
+        return int(raw.headers["x-sluice-waited-ms"])
+
+    assert [waited() > 0 for _ in range(3)][1:] == [True, True]
+
+
+def test_a_wait_that_could_not_suffice_is_refused_at_once(client):
+    model = cell("minute", "openai")
+    ask(client, model)
     with pytest.raises(openai.RateLimitError) as caught:
-        ask(client, extra_headers={"x-stand-in": "status=429; header=retry-after: 7"})
-    assert caught.value.code == "insufficient_quota"
-    assert caught.value.response.headers["x-sluice-origin"] == "provider"
-    assert caught.value.response.headers["retry-after"] == "7"
+        ask(client, model, extra_headers={"X-DashScope-Wait-Timeout": "5"})
+    assert caught.value.response.headers["x-sluice-waited-ms"] == "0"
+    assert int(caught.value.response.headers["retry-after"]) > 5
 
 
-@pytest.mark.parametrize("behaviour", ["error-event=3", "break-after=3"])
-def test_trouble_inside_a_stream_is_an_error_not_an_end(client, behaviour):
-    with pytest.raises(openai.APIError):
-        for _ in ask(client, stream=True, extra_headers={"x-stand-in": behaviour}):
-            pass
+def test_closing_a_stream_ends_the_call_at_the_provider(client, hung_up):
+    stream = ask(client, stream=True, extra_headers=ENDLESS)
+    next(iter(stream))
+    stream.close()
+    hung_up()
 
 
-def test_closing_a_stream_ends_the_call_at_the_provider(client, received):
+def test_closing_a_stream_that_is_silent_ends_the_call_too(client, hung_up):
     stream = ask(client, stream=True, extra_headers={"x-stand-in": "silence-after=3"})
     next(iter(stream))
     stream.close()
-    call = wait_for("the provider's call ends", lambda: next((it for it in received() if it["ended"]), None))
-    assert call["ended"] == "hung_up"
+    hung_up()
+
+
+def test_a_client_that_gives_up_ends_the_call_at_the_provider(client, hung_up):
+    with pytest.raises(openai.APITimeoutError):
+        ask(client, timeout=0.5, extra_headers={"x-stand-in": "delay-ms=60000"})
+    hung_up()
+
+
+def test_many_at_once_and_one_that_is_left(sluice, key, hung_up, received):
+    async def run():
+        client = openai.AsyncOpenAI(base_url=sluice.gateway_url + "/v1", api_key=key, max_retries=0, timeout=20)
+        async with client:
+            answers = await asyncio.gather(*(ask(client) for _ in range(8)))
+            wait_for("the provider has answered", lambda: all(it["ended"] == "answered" for it in received()))
+            return answers, len(received()), await left(client)
+
+    async def left(client):
+        async with await ask(client, stream=True, extra_headers=ENDLESS) as stream:
+            async for chunk in stream:
+                return chunk
+
+    answers, count, chunk = asyncio.run(run())
+    assert len({it._request_id for it in answers}) == count == 8 and chunk.choices
+    wait_for("the ninth call is dropped", lambda: received()[-1]["ended"] == "hung_up")

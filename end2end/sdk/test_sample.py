@@ -19,7 +19,7 @@ MODEL, BACKUP = "qwen-plus-2025-07-28", "qwen-plus-2025-07-14"
 def installation(tmp_path):
     """Both models of the sample with the limits that the provider gives them, and nothing else."""
     stand_in = StandIn()
-    text = provider_table(stand_in) + "".join(model_table(it, rpm=60, tpm=100_000) for it in (MODEL, BACKUP))
+    text = provider_table("dashscope", **stand_in.urls()) + "".join(model_table(it, rpm=60, tpm=100_000) for it in (MODEL, BACKUP))
     sluice = Sluice(tmp_path, text)
     yield sluice
     sluice.stop()

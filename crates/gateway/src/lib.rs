@@ -8,6 +8,8 @@ mod gateway;
 mod headers;
 mod id;
 mod ingress;
+#[cfg(any(test, fuzzing))]
+pub mod invariants;
 mod json;
 mod lines;
 mod meter;

@@ -118,7 +118,7 @@ pub(crate) fn read(body: &[u8], shape: Shape) -> Result<Fields<'_>, Invalid> {
 }
 
 /// Keys of which there may be only one in their object, since parsers disagree on which of two holds.
-const SINGLE: [&str; 12] = [
+pub(crate) const SINGLE: [&str; 12] = [
     "model",
     "stream",
     "stream_options",

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::VecDeque};
 
 use bytes::{Bytes, BytesMut};
 
-use self::condensed::Condensed;
+pub(crate) use self::condensed::Condensed;
 use crate::dialect::Words;
 
 mod condensed;

@@ -13,7 +13,7 @@ const DEEPEST: u32 = 6;
 const LARGEST: usize = 64 << 10;
 
 #[derive(Debug, Default)]
-pub(super) struct Condensed {
+pub(crate) struct Condensed {
     copy: Vec<u8>,
     /// Text that was left out of strings that are text.
     left_out: Words,
@@ -40,7 +40,7 @@ enum Place {
 }
 
 impl Condensed {
-    pub(super) fn push(&mut self, piece: &[u8]) {
+    pub(crate) fn push(&mut self, piece: &[u8]) {
         let mut rest = piece;
         while let Some((byte, after)) = rest.split_first() {
             if self.place == Place::LeftOut {
@@ -58,7 +58,7 @@ impl Condensed {
     }
 
     /// The copy, and the words that are not in it; `None` if the event cannot be told.
-    pub(super) fn whole(&self) -> Option<(&[u8], Words)> {
+    pub(crate) fn whole(&self) -> Option<(&[u8], Words)> {
         (!self.let_go).then_some((&self.copy, self.left_out))
     }
 

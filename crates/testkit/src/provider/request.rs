@@ -211,8 +211,15 @@ impl<'de> Visitor<'de> for TextVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Text, A::Error> {
         let mut sum = Text::default();
+        // Native embeddings have their inputs one level further down.
+        let mut items = 0;
         while let Some(key) = map.next_key::<Cow<'_, str>>()? {
             match &*key {
+                "texts" | "contents" => {
+                    let inputs = map.next_value::<Text>()?;
+                    items = inputs.items;
+                    sum = sum.plus(inputs);
+                }
                 "role" | "type" | "id" | "image" | "image_url" | "audio" | "input_audio" | "video" | "file"
                 | "source" => {
                     map.next_value::<IgnoredAny>()?;
@@ -220,7 +227,7 @@ impl<'de> Visitor<'de> for TextVisitor {
                 _ => sum = sum.plus(map.next_value::<Text>()?),
             }
         }
-        Ok(Text { items: 0, ..sum })
+        Ok(Text { items, ..sum })
     }
 
     fn visit_u64<E>(self, _: u64) -> Result<Text, E> {
@@ -269,6 +276,7 @@ mod tests {
         assert_eq!((ids.text.tokens(), ids.inputs), (4, 2));
         assert_eq!(read(r#"{"input":[1,2,3]}"#).inputs, 1);
         assert_eq!(read(r#"{"input":["a","b","c"]}"#).inputs, 3);
+        assert_eq!(read(r#"{"input":{"texts":["a","b"]}}"#).inputs, 2);
     }
 
     #[test]
