@@ -66,6 +66,23 @@ fn sentences_and_details() {
     );
 }
 
+/// What async-openai takes an error for, as strictly as it does: text or null, or the whole error is lost to its caller.
+/// One of the type `insufficient_quota` it never tries again.
+#[derive(serde::Deserialize)]
+struct AsyncOpenAi {
+    error: AsyncOpenAiError,
+}
+
+#[derive(serde::Deserialize)]
+#[expect(dead_code, reason = "that they can be read is the test")]
+struct AsyncOpenAiError {
+    message: String,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    param: Option<String>,
+    code: Option<String>,
+}
+
 fn every_fixture(fixture: &'static str, dialect: Dialect, codes: ErrorDialect) {
     let mut seen = BTreeSet::new();
     for (name, expected) in lines(fixture) {
@@ -102,6 +119,12 @@ fn every_fixture(fixture: &'static str, dialect: Dialect, codes: ErrorDialect) {
         assert_eq!(refusal.body(dialect, codes, RID), expected, "{name}");
         assert_eq!(refusal.status().to_string(), name[..3], "{name}");
         assert!(seen.insert(name), "{name} twice");
+        if dialect == Dialect::OpenAi {
+            let read: AsyncOpenAi = serde_json::from_str(&refusal.body(dialect, codes, RID)).unwrap();
+            let gives_up = read.error.kind.as_deref() == Some("insufficient_quota");
+            let is_tokens = matches!(name, "429 tokens" | "429 for good");
+            assert_eq!(gives_up, is_tokens && codes == ErrorDialect::DashScope, "{name}");
+        }
     }
 }
 
