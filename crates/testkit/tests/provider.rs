@@ -229,3 +229,50 @@ async fn a_credential_is_asked_for_when_there_is_one() {
         assert_eq!(seen.status.as_u16(), status, "{header}: {value}");
     }
 }
+
+#[tokio::test]
+async fn a_batch_runs_the_lines_of_its_file() {
+    let provider = started().await;
+    let line = |id: &str| json!({ "custom_id": id, "body": { "model": "qwen-plus", "messages": [{ "content": "Who are you?" }] } });
+    let form = format!(
+        "--b\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--b\r\nContent-Disposition: form-data; \
+         name=\"file\"; filename=\"calls.jsonl\"\r\n\r\n{}\n{}\n\r\n--b--\r\n",
+        line("one"),
+        line("two")
+    );
+    let ask = async |method: &str, path: &str, kind: &str, body: String| {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("http://{}/v1/{path}", provider.addr))
+            .header("content-type", kind)
+            .body(Full::new(Bytes::from(body)))
+            .unwrap();
+        let response = client().request(request).await.unwrap();
+        let status = response.status().as_u16();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(bytes.to_vec()).unwrap())
+    };
+    let json_of = |(status, text): (u16, String)| {
+        assert_eq!(status, 200, "{text}");
+        serde_json::from_str::<Value>(&text).unwrap()
+    };
+    let file = json_of(ask("POST", "files", "multipart/form-data; boundary=b", form).await);
+    assert_eq!((&file["purpose"], &file["filename"]), (&json!("batch"), &json!("calls.jsonl")));
+
+    let wanted = json!({ "input_file_id": file["id"], "endpoint": "/v1/chat/completions", "metadata": { "a": "b" } });
+    let batch = json_of(ask("POST", "batches", "application/json", wanted.to_string()).await);
+    assert_eq!((&batch["status"], &batch["metadata"]["a"]), (&json!("validating"), &json!("b")));
+    let batch = json_of(ask("GET", &format!("batches/{}", batch["id"].as_str().unwrap()), "", String::new()).await);
+    assert_eq!((&batch["status"], &batch["request_counts"]["completed"]), (&json!("completed"), &json!(2)));
+    assert_eq!(batch["usage"], json!({ "input_tokens": 6, "output_tokens": 40, "total_tokens": 46 }));
+
+    let output = format!("files/{}", batch["output_file_id"].as_str().unwrap());
+    let (_, lines) = ask("GET", &format!("{output}/content"), "", String::new()).await;
+    let lines: Vec<Value> = lines.lines().map(|it| serde_json::from_str(it).unwrap()).collect();
+    assert_eq!(lines.iter().map(|it| it["custom_id"].as_str().unwrap()).collect::<Vec<_>>(), ["one", "two"]);
+    assert!(lines.iter().all(|it| it["response"]["body"]["usage"]["completion_tokens"] == 20));
+
+    assert_eq!(json_of(ask("DELETE", &output, "", String::new()).await)["deleted"], true);
+    assert_eq!(ask("GET", &output, "", String::new()).await.0, 404);
+    assert_eq!(json_of(ask("GET", "files", "", String::new()).await)["data"].as_array().unwrap().len(), 1);
+}

@@ -12,7 +12,7 @@ use super::{
 use crate::chance::Chance;
 
 /// An instant in November 2026; answers count on from it, so that a run can be repeated to the byte.
-const FIRST_CREATED: u64 = 1_795_305_600;
+pub(crate) const FIRST_CREATED: u64 = 1_795_305_600;
 
 /// One answer.
 #[derive(Debug)]

@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 use super::{
     Behaviour, Ending, Speed,
-    answer::{Answer, id_of},
+    answer::{Answer, FIRST_CREATED, id_of},
     body::{AnswerBody, BreakOff, Event},
     cut,
     log::Running,
     request::{Asked, Route},
     server::Shared,
+    shelf,
     wire::{
         Dialect, anthropic,
         native::{self, Layout},
@@ -26,6 +27,7 @@ pub(crate) struct Call<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) number: u64,
     pub(crate) route: Route,
+    pub(crate) method: &'a Method,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) path: &'a str,
 }
@@ -93,8 +95,12 @@ impl Call<'_> {
         match self.route {
             Route::Models => return fixed(200, openai::models().into()),
             Route::Task => return fixed(200, native::task(self.number, self.path).into()),
+            Route::Shelf => {
+                let (status, bytes) = self.shelf(body);
+                return fixed(status, bytes);
+            }
             Route::Unknown => return fixed(404, self.dialect().error(404, &id).into()),
-            Route::Generation { .. } if self.has("x-dashscope-async", "enable") => {
+            Route::Generation { .. } | Route::NativeEmbedding if self.has("x-dashscope-async", "enable") => {
                 return fixed(200, native::task_accepted(self.number).into());
             }
             _ => {}
@@ -112,6 +118,21 @@ impl Call<'_> {
             _ => answer.first_byte,
         };
         (content, first_byte, answer.gap)
+    }
+
+    fn shelf(&self, body: &[u8]) -> shelf::Reply {
+        let start = self.path.find("/v1/").map_or(0, |it| it + 4);
+        let content_type = self.headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
+        let now = FIRST_CREATED + self.number;
+        let request = shelf::Request { method: self.method, path: &self.path[start..], content_type, body, now };
+        let run = |body: &[u8]| match Asked::read(&HeaderMap::new(), body) {
+            Ok(asked) => {
+                let answer = Answer::plan(&self.shared.settings, self.number, &asked, &Behaviour::default());
+                (200, openai::whole(&answer, Shape::Chat))
+            }
+            Err(_) => (400, Dialect::OpenAi.error(400, &id_of(self.number))),
+        };
+        self.shared.shelf.lock().answer(&request, run)
     }
 
     fn write(&self, answer: &Answer, asked: &Asked<'_>) -> Content {

@@ -9,10 +9,12 @@ mod call;
 mod control;
 mod corpus;
 mod cut;
+mod form;
 mod log;
 mod pace;
 mod request;
 mod server;
+mod shelf;
 mod wire;
 
 use std::{io, net::SocketAddr, sync::Arc};

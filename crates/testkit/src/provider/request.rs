@@ -16,10 +16,14 @@ pub(crate) enum Route {
     Embedding,
     Response,
     Models,
-    Generation { multimodal: bool },
+    Generation {
+        multimodal: bool,
+    },
     NativeEmbedding,
     Task,
     Message,
+    /// Files and batches.
+    Shelf,
     Control,
     Unknown,
 }
@@ -45,6 +49,7 @@ impl Route {
             ("POST", Some("responses")) => Self::Response,
             ("POST", Some("messages")) => Self::Message,
             ("GET", Some("models")) => Self::Models,
+            (_, Some(it)) if matches!(it.split('/').next(), Some("files" | "batches")) => Self::Shelf,
             _ => Self::Unknown,
         }
     }
@@ -290,5 +295,6 @@ mod tests {
             Route::Generation { multimodal: true }
         );
         assert_eq!(of("GET", "/v1/chat/completions"), Route::Unknown);
+        assert_eq!(of("DELETE", "/compatible-mode/v1/files/file-1"), Route::Shelf);
     }
 }

@@ -12,6 +12,7 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use tokio::{net::TcpListener, task::JoinSet};
 
 use super::{
@@ -21,6 +22,7 @@ use super::{
     call::Call,
     control,
     request::Route,
+    shelf::Shelf,
 };
 
 /// What all connections of one provider have in common.
@@ -29,13 +31,14 @@ pub(crate) struct Shared {
     pub(crate) settings: ProviderSettings,
     pub(crate) script: Script,
     pub(crate) log: Arc<Log>,
+    pub(crate) shelf: Mutex<Shelf>,
     calls: AtomicU64,
 }
 
 impl Shared {
     pub(crate) fn new(settings: ProviderSettings) -> Self {
         let log = Arc::new(Log::new(settings.log_capacity));
-        Self { settings, script: Script::default(), log, calls: AtomicU64::new(0) }
+        Self { settings, script: Script::default(), log, shelf: Mutex::default(), calls: AtomicU64::new(0) }
     }
 }
 
@@ -94,7 +97,8 @@ async fn handle(
         Some(line) => line.to_str().unwrap_or_default().parse(),
         None => Ok(shared.script.take()),
     };
-    let call = Call { shared: &shared, number, route, headers: &head.headers, path: head.uri.path() };
+    let (method, path) = (&head.method, head.uri.path());
+    let call = Call { shared: &shared, number, route, method, headers: &head.headers, path };
     match behaviour {
         Ok(behaviour) => call.answer(&body, &behaviour, running).await,
         Err(unreadable) => {
