@@ -106,7 +106,7 @@ impl<'a> Scanner<'a> {
 
     /// Passes an object; `each` passes one value and is told its key.
     pub(crate) fn object(&mut self, mut each: impl FnMut(&mut Self, &Text) -> Result<()>) -> Result<()> {
-        self.open()?;
+        self.open(b'{')?;
         self.skip_space();
         if self.text.get(self.at) != Some(&b'}') {
             loop {
@@ -128,7 +128,7 @@ impl<'a> Scanner<'a> {
 
     /// Passes an array; `each` passes one value.
     pub(crate) fn array(&mut self, mut each: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
-        self.open()?;
+        self.open(b'[')?;
         self.skip_space();
         if self.text.get(self.at) != Some(&b']') {
             loop {
@@ -256,12 +256,13 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    fn open(&mut self) -> Result<()> {
+    fn open(&mut self, bracket: u8) -> Result<()> {
+        self.skip_space();
         if self.depth == DEEPEST {
             return Err(Fault::Deep { at: self.at });
         }
+        self.expect(bracket)?;
         self.depth += 1;
-        self.at += 1;
         Ok(())
     }
 

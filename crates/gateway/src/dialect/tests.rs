@@ -120,6 +120,15 @@ fn tokens_of_words() {
         5
     );
     assert_eq!(words_of_body(b"no json").ascii, 0);
+    assert_eq!(words_of_body(b"\n {\"content\":\"12345\"}\n").ascii, 5);
+    assert_eq!(words_of_body(b"[\"content\":\"12345\"}").ascii, 0);
+}
+
+#[test]
+fn white_space_before_an_event_is_nothing() {
+    let lines = Lines::of(b"data: \t {\"choices\":[],\"usage\":{\"total_tokens\":3}}\n\n");
+    let event = read_event(Operation::Chat, &lines);
+    assert_eq!((event.usage_only, event.counts.map(|it| it.total_tokens())), (true, Some(3)));
 }
 
 #[test]
