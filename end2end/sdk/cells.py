@@ -30,6 +30,8 @@ PLAIN = {
     "roomy": {},
     # The dashscope SDK reads from a name what such a model can do.
     "roomy-omni": {},
+    # The provider calls it otherwise.
+    "renamed": {"upstream": "of-the-provider"},
     # Only the account has it.
     "not-granted": {},
     # Its provider speaks only what its name says.
