@@ -7,6 +7,8 @@ use crate::{Conn, Result, Tx};
 statements! {
     REVISION = "select revision from installation where id = 1";
     BUMP_REVISION = "update installation set revision = revision + 1 where id = 1";
+    KEY_CHECK = "select key_check from installation where id = 1";
+    SET_KEY_CHECK = "update installation set key_check = $1 where id = 1";
     ACCOUNTS = "select id, name, created_at, increase_validity_days, inactivity_days, max_workspaces, max_keys,
             max_name_length, revision
         from account
@@ -73,6 +75,14 @@ impl Conn {
         scalar!(self, i64, REVISION)
     }
 
+    /// What the key file is known by: a text sealed under it. `None` until there was one.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn key_check(&mut self) -> Result<Option<Vec<u8>>> {
+        scalar!(self, Option<Vec<u8>>, KEY_CHECK)
+    }
+
     /// Every account, the first one made first.
     ///
     /// # Errors
@@ -93,6 +103,14 @@ impl Conn {
 impl Tx {
     pub(crate) async fn bump_revision(&mut self) -> Result<u64> {
         run!(self, BUMP_REVISION)
+    }
+
+    /// Sets what the key file is known by.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub async fn set_key_check(&mut self, sealed: Option<&[u8]>) -> Result<u64> {
+        run!(self, SET_KEY_CHECK, sealed)
     }
 
     /// Makes an account.

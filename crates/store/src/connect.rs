@@ -17,7 +17,11 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
-use crate::{Result, StoreError, rollup::SeriesKey};
+pub use crate::changes::Changes;
+use crate::{
+    Result, StoreError,
+    rollup::{Newest, Parts, SeriesKey},
+};
 
 static SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("../../migrations/postgres");
@@ -34,6 +38,13 @@ struct Inner {
     address: String,
     /// Numbers of series already known, so that a flush asks for each once in a process's life.
     series: Mutex<HashMap<SeriesKey, i64>>,
+    /// Names this opening of the database; see [`Store::writer`].
+    writer: String,
+    /// The same for rows that are many, as a number above 0.
+    writer_number: i64,
+    /// Rows of the roll-ups that this opening writes.
+    parts: tokio::sync::Mutex<Parts>,
+    newest: Newest,
 }
 
 enum Pools {
@@ -64,7 +75,7 @@ impl Store {
             Some("postgres" | "postgresql") => open_postgres(url, &address).await?,
             _ => return Err(StoreError::Address { address }),
         };
-        Ok(Self(Arc::new(Inner { pools, address, series: Mutex::default() })))
+        Ok(Self::of(pools, address))
     }
 
     /// Brings the schema to this version. Safe when several processes start at once.
@@ -81,6 +92,46 @@ impl Store {
                 tx.commit().await.map_err(|error| told(error.to_string()))
             }
             Pools::Postgres(pool) => POSTGRES.run(pool).await.map_err(|error| told(error.to_string())),
+        }?;
+        self.pack_old_rows().await
+    }
+
+    /// Opens a SQLite file to look at it as it is: nothing is written, neither into it nor beside it.
+    pub(crate) async fn open_file(path: &Path) -> Result<Self> {
+        let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(PATIENCE);
+        let pool = PoolOptions::<Sqlite>::new().max_connections(1).acquire_timeout(PATIENCE);
+        let address = path.display().to_string();
+        let failed = |error| StoreError::Open { address: address.clone(), cause: engine_words(&error) };
+        let readers = pool.connect_with(options).await.map_err(failed)?;
+        Ok(Self::of(Pools::Sqlite { writer: readers.clone(), readers }, address))
+    }
+
+    fn of(pools: Pools, address: String) -> Self {
+        Self(Arc::new(Inner {
+            pools,
+            address,
+            series: Mutex::default(),
+            writer: format!("{:016x}{:016x}", once(), once()),
+            writer_number: i64::try_from(once() >> 1).unwrap_or(0).max(1),
+            parts: tokio::sync::Mutex::default(),
+            newest: Newest::default(),
+        }))
+    }
+
+    /// The version of the newest migration that this program knows.
+    pub(crate) fn newest_version(&self) -> i64 {
+        let migrations = if self.is_postgres() { &POSTGRES } else { &SQLITE };
+        migrations.iter().map(|it| it.version).max().unwrap_or(0)
+    }
+
+    /// Tells of edits that other processes commit.
+    ///
+    /// # Errors
+    /// When the database is gone.
+    pub async fn changes(&self) -> Result<Changes> {
+        match &self.0.pools {
+            Pools::Sqlite { .. } => Ok(Changes::none()),
+            Pools::Postgres(pool) => Changes::listen(pool).await,
         }
     }
 
@@ -115,6 +166,7 @@ impl Store {
     pub async fn edit(&self) -> Result<Tx> {
         let mut tx = self.begin().await?;
         tx.bump_revision().await?;
+        tx.tell().await?;
         Ok(tx)
     }
 
@@ -137,6 +189,23 @@ impl Store {
             }
             Pools::Postgres(pool) => pool.close().await,
         }
+    }
+
+    /// The name under which this opening of the database writes statistics; no other ever had it.
+    pub fn writer(&self) -> &str {
+        &self.0.writer
+    }
+
+    pub(crate) fn writer_number(&self) -> i64 {
+        self.0.writer_number
+    }
+
+    pub(crate) fn newest(&self) -> &Newest {
+        &self.0.newest
+    }
+
+    pub(crate) fn parts(&self) -> &tokio::sync::Mutex<Parts> {
+        &self.0.parts
     }
 
     pub(crate) fn series_cache(&self) -> &Mutex<HashMap<SeriesKey, i64>> {
@@ -166,18 +235,6 @@ impl Conn {
             Held::SqliteTx(it) => Engine::Sqlite(it),
             Held::Postgres(it) => Engine::Postgres(it),
             Held::PostgresTx(it) => Engine::Postgres(it),
-        }
-    }
-
-    /// Asks the engine to parse and plan `sql` without running it.
-    ///
-    /// # Errors
-    /// What the engine finds wrong with it.
-    pub async fn prepare(&mut self, sql: &'static str) -> std::result::Result<(), sqlx::Error> {
-        use sqlx::{Executor, SqlSafeStr};
-        match self.engine() {
-            Engine::Sqlite(it) => it.prepare(sql.into_sql_str()).await.map(drop),
-            Engine::Postgres(it) => it.prepare(sql.into_sql_str()).await.map(drop),
         }
     }
 }
@@ -255,8 +312,13 @@ async fn open_postgres(url: &str, address: &str) -> Result<Pools> {
         .map_err(|error| told(engine_words(&error)))
 }
 
+/// A number that comes up once: the standard library's hashers begin with random keys.
+fn once() -> u64 {
+    std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id())
+}
+
 /// The data folder is its owner's alone: it holds people's addresses and the file that opens sealed credentials.
-fn make_folder(folder: &Path) -> std::io::Result<()> {
+pub(crate) fn make_folder(folder: &Path) -> std::io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
@@ -268,7 +330,7 @@ fn make_folder(folder: &Path) -> std::io::Result<()> {
 }
 
 /// What the engine itself said, without the library's wrapping.
-fn engine_words(error: &sqlx::Error) -> String {
+pub(crate) fn engine_words(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(told) => told.message().to_owned(),
         sqlx::Error::Io(told) => told.to_string(),
@@ -278,7 +340,7 @@ fn engine_words(error: &sqlx::Error) -> String {
 }
 
 /// `postgres://user:secret@host/db` → `postgres://user@host/db`; parameters go too, since they can hold a password.
-fn without_password(url: &str) -> String {
+pub(crate) fn without_password(url: &str) -> String {
     let url = url.split_once('?').map_or(url, |(front, _)| front);
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();

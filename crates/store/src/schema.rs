@@ -14,7 +14,7 @@ const SQLITE_COLUMNS: &str = "select t.name as table_name, c.name, c.type as dec
 const POSTGRES_COLUMNS: &str = "select table_name::text as table_name, column_name::text as name,
         data_type::text as declared, (is_nullable = 'YES') as nullable
     from information_schema.columns
-    where table_schema = 'public' and table_name not like '\\_sqlx%'
+    where table_schema = current_schema() and table_name not like '\\_sqlx%'
     order by table_name, ordinal_position";
 
 /// One column of one table.

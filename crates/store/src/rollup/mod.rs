@@ -1,20 +1,27 @@
-//! Statistics: written as deltas into minute, hour and day rows at once, read as sums whose cost depends on the range
-//! and the number of series, never on the number of calls.
+//! Statistics: what calls add is made durable first and added to minutes, hours and days then; read as sums whose cost
+//! depends on the range and the number of series, never on the number of calls.
 
 #[macro_use]
 mod columns;
+pub(crate) mod bytes;
 mod cover;
+mod fold;
 mod histogram;
+mod old;
+mod packet;
+mod parts;
 mod read;
+mod sums;
 mod text;
 mod write;
 
 pub use cover::{Level, Piece, cover};
+pub use fold::Packet;
 pub use histogram::{BOUNDS_MS, BUCKETS, Histogram};
-pub use read::{HistogramPoint, Point, Sum};
+pub(crate) use parts::{Newest, Parts};
+pub use read::{HistogramPoint, Point};
+pub use sums::Sum;
 pub use write::{Batch, CallDelta, Peak};
-
-use sqlx::FromRow;
 
 /// Which calls a series counts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,12 +56,17 @@ impl Lane {
             Self::Stopped => "stopped",
         }
     }
+
+    /// The lane that a word in a table stands for.
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        [Self::Limited, Self::Batch, Self::Stopped].into_iter().find(|it| it.as_str() == word)
+    }
 }
 
 macro_rules! figures {
     ([] $($(#[$doc:meta])* $name:ident;)*) => {
         /// What is counted of calls.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromRow)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct Figures { $($(#[$doc])* pub $name: i64),* }
 
         impl Figures {
@@ -63,9 +75,22 @@ macro_rules! figures {
                 $(self.$name = self.$name.saturating_add(other.$name);)*
             }
 
+            /// How many there are.
+            pub(crate) const COUNT: usize = [$(stringify!($name)),*].len();
+
             /// Every figure in the order of the columns.
-            pub(crate) fn values(&self) -> impl Iterator<Item = i64> {
+            pub(crate) fn values(&self) -> impl Iterator<Item = i64> + Clone {
                 [$(self.$name),*].into_iter()
+            }
+
+            /// Every figure in that order, to be changed.
+            pub(crate) fn slots(&mut self) -> [&mut i64; Self::COUNT] {
+                [$(&mut self.$name),*]
+            }
+
+            /// The figure of one column.
+            pub(crate) fn slot(&mut self, column: usize) -> Option<&mut i64> {
+                self.slots().into_iter().nth(column)
             }
         }
     };
@@ -84,16 +109,9 @@ impl Figures {
     }
 }
 
-pub(crate) const STATEMENTS: &[crate::Statement] = &{
-    let mut all = [("", ""); read::STATEMENTS.len() + write::STATEMENTS.len()];
-    let mut i = 0;
-    while i < read::STATEMENTS.len() {
-        all[i] = read::STATEMENTS[i];
-        i += 1;
-    }
-    while i < all.len() {
-        all[i] = write::STATEMENTS[i - read::STATEMENTS.len()];
-        i += 1;
-    }
-    all
-};
+pub(crate) const READ: &[crate::Statement] = read::STATEMENTS;
+pub(crate) const WRITE: &[crate::Statement] = write::STATEMENTS;
+pub(crate) const SUMS: &[crate::Statement] = sums::STATEMENTS;
+pub(crate) const FOLD: &[crate::Statement] = fold::STATEMENTS;
+pub(crate) const PARTS: &[crate::Statement] = parts::STATEMENTS;
+pub(crate) const OLD: &[crate::Statement] = old::STATEMENTS;

@@ -1,112 +1,25 @@
-//! The flush: everything that happened since the last one, in one transaction.
+//! Adding to the roll-ups: what a batch of calls changes, in one transaction.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::PoisonError,
+};
 
 use super::{
-    Figures, Histogram, Lane, Level, SeriesKey, text,
-    text::Placeholder::{Bare, Numbered},
+    Figures, Histogram, Lane, Level, SeriesKey,
+    parts::{Cell, Lanes, Parts},
 };
-use crate::{Result, Store, Tx, call_log::CallRow, connect::Engine, usage::UsageFlush};
-
-macro_rules! names {
-    ([] $($(#[$doc:meta])* $name:ident;)*) => { concat!($(", ", stringify!($name)),*) };
-}
-macro_rules! count {
-    ([] $($(#[$doc:meta])* $name:ident;)*) => { [$(stringify!($name)),*].len() };
-}
-macro_rules! additions {
-    ([$table:expr] $($(#[$doc:meta])* $name:ident;)*) => {
-        concat!($(", ", stringify!($name), " = ", $table, ".", stringify!($name), " + excluded.", stringify!($name)),*)
-    };
-}
-macro_rules! head {
-    ($table:literal) => {
-        concat!(
-            "insert into ",
-            $table,
-            " (series_id, at_ms, first_at_ms",
-            for_figures!(names),
-            for_buckets!(names),
-            ") values "
-        )
-    };
-}
-macro_rules! tail {
-    ($table:literal) => {
-        concat!(
-            " on conflict (series_id, at_ms) do update set first_at_ms = case when excluded.first_at_ms < ",
-            $table,
-            ".first_at_ms then excluded.first_at_ms else ",
-            $table,
-            ".first_at_ms end",
-            for_figures!(additions, $table),
-            for_buckets!(additions, $table)
-        )
-    };
-}
-
-/// Columns of a row: series, instant, first call, figures, buckets.
-const COLUMNS: usize = 3 + for_figures!(count) + for_buckets!(count);
-
-/// Rows of one statement. Handing a statement to SQLite's thread costs more than a row does.
-const ROWS: usize = 32;
-
-/// An upsert of some rows, written out when the crate is compiled: a statement must be a text that never changes.
-macro_rules! upsert {
-    ($table:literal, $rows:expr, $placeholder:expr) => {{
-        const BYTES: [u8; text::length(head!($table), COLUMNS, $rows, tail!($table), $placeholder)] =
-            text::insert(head!($table), COLUMNS, $rows, tail!($table), $placeholder);
-        match std::str::from_utf8(&BYTES) {
-            Ok(sql) => sql,
-            Err(_) => panic!("it is made of texts and digits"),
-        }
-    }};
-}
-
-/// One table's upserts.
-struct Upsert {
-    level: Level,
-    /// Of one row and of [`ROWS`], for PostgreSQL.
-    numbered: [&'static str; 2],
-    /// The same for SQLite.
-    bare: [&'static str; 2],
-}
-
-const UPSERTS: [Upsert; 3] = [
-    Upsert {
-        level: Level::Minute,
-        numbered: [ADD_TO_MINUTE, ADD_MANY_TO_MINUTE],
-        bare: [upsert!("call_minute", 1, Bare), upsert!("call_minute", ROWS, Bare)],
-    },
-    Upsert {
-        level: Level::Hour,
-        numbered: [ADD_TO_HOUR, ADD_MANY_TO_HOUR],
-        bare: [upsert!("call_hour", 1, Bare), upsert!("call_hour", ROWS, Bare)],
-    },
-    Upsert {
-        level: Level::Day,
-        numbered: [ADD_TO_DAY, ADD_MANY_TO_DAY],
-        bare: [upsert!("call_day", 1, Bare), upsert!("call_day", ROWS, Bare)],
-    },
-];
+use crate::{Result, Store, Tx, call_log::CallRow, usage::UsageFlush};
 
 statements! {
-    ADD_TO_MINUTE = upsert!("call_minute", 1, Numbered);
-    ADD_TO_HOUR = upsert!("call_hour", 1, Numbered);
-    ADD_TO_DAY = upsert!("call_day", 1, Numbered);
-    ADD_MANY_TO_MINUTE = upsert!("call_minute", ROWS, Numbered);
-    ADD_MANY_TO_HOUR = upsert!("call_hour", ROWS, Numbered);
-    ADD_MANY_TO_DAY = upsert!("call_day", ROWS, Numbered);
-    FIND_SERIES = "select id
-        from series
-        where account_id = $1 and lane = $2 and workspace_id = $3 and model_code = $4";
     MAKE_SERIES = "insert into series (account_id, lane, workspace_id, model_code)
         values ($1, $2, $3, $4)
         on conflict (account_id, lane, workspace_id, model_code) do update set lane = excluded.lane
         returning id";
     EVERY_SERIES = "select id from series order by id";
-    FORGET_MINUTES = "delete from call_minute where series_id = $1 and at_ms < $2";
-    FORGET_HOURS = "delete from call_hour where series_id = $1 and at_ms < $2";
+    LANES = "select distinct account_id, lane from series order by account_id, lane";
+    FORGET_SERIES = "delete from call_series where series_id = $1 and level_ms = $2 and at_ms < $3";
+    FORGET_SUMS = "delete from call_sum where account_id = $1 and lane = $2 and level_ms = $3 and at_ms < $4";
 }
 
 /// What calls of one series that were admitted (or refused) in the same minute add to it.
@@ -164,25 +77,8 @@ impl Batch {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Row {
-    first_at_ms: i64,
-    figures: Figures,
-    latency: Histogram,
-    ttft: Histogram,
-}
-
-impl Row {
-    fn add(&mut self, other: &Self) {
-        self.first_at_ms = self.first_at_ms.min(other.first_at_ms);
-        self.figures.add(&other.figures);
-        self.latency.add(&other.latency);
-        self.ttft.add(&other.ttft);
-    }
-}
-
 impl Store {
-    /// Writes a batch in one transaction: all of it, or nothing and it can be handed in again.
+    /// Adds a batch to the roll-ups in one transaction: all of it, or nothing and it can be handed in again.
     ///
     /// # Errors
     /// When the database cannot; then nothing was written.
@@ -190,34 +86,39 @@ impl Store {
         if batch.is_empty() {
             return Ok(());
         }
-        let rows = self.numbered(&batch.deltas).await?;
+        self.number(&batch.deltas).await?;
+        let mut kept = self.parts().lock().await;
+        // Taken: if this fails on the way, the next one reads anew what is committed.
+        let mut parts = std::mem::take(&mut *kept);
         let mut tx = self.begin().await?;
-        for upsert in &UPSERTS {
-            let mut merged: BTreeMap<(i64, i64), Row> = BTreeMap::new();
-            for (&(series, minute_ms), row) in &rows {
-                merged.entry((series, upsert.level.floor(minute_ms))).and_modify(|it| it.add(row)).or_insert(*row);
-            }
-            // In order of their keys: two processes that write the same rows then wait instead of deadlocking.
-            let merged: Vec<_> = merged.iter().collect();
-            let (full, rest) = merged.as_chunks::<ROWS>();
-            for rows in full {
-                tx.add(upsert, rows).await?;
-            }
-            for row in rest {
-                tx.add(upsert, std::slice::from_ref(row)).await?;
-            }
+        self.add(&mut tx, &mut parts, batch).await?;
+        if let Some(usage) = &batch.usage {
+            tx.flush_usage(usage).await?;
         }
+        tx.commit().await?;
+        parts.keep_latest();
+        *kept = parts;
+        Ok(())
+    }
+
+    /// Adds everything of `batch` but its usage; the numbers of its series are known.
+    pub(super) async fn add(&self, tx: &mut Tx, parts: &mut Parts, batch: &Batch) -> Result<()> {
+        let numbered = self.numbered(&batch.deltas);
+        let pairs = numbered.iter().map(|(number, it)| (*number, (it.series.account.clone(), it.series.lane.as_str())));
+        let pairs: HashMap<i64, Lanes> = pairs.collect();
+        let cells = self.with_sums(&numbered);
+        parts.add(tx, self.writer_number(), self.newest(), &cells, &pairs).await?;
+        let mut keys: BTreeMap<&str, i64> = BTreeMap::new();
         for (key, at_ms) in &batch.keys_used {
-            tx.key_used(key, *at_ms).await?;
+            keys.entry(key).and_modify(|last| *last = (*last).max(*at_ms)).or_insert(*at_ms);
+        }
+        for (key, at_ms) in keys {
+            tx.key_used(key, at_ms).await?;
         }
         for peak in &batch.peaks {
             tx.raise_peak(&peak.account, &peak.model, peak.at_ms, peak.tokens).await?;
         }
-        tx.log_calls(&batch.calls).await?;
-        if let Some(usage) = &batch.usage {
-            tx.flush_usage(usage).await?;
-        }
-        tx.commit().await
+        tx.log_calls(&batch.calls).await
     }
 
     /// Forgets minutes before `minutes_before_ms` and hours before `hours_before_ms`, a series at a time so that
@@ -226,54 +127,80 @@ impl Store {
     /// # Errors
     /// When the database cannot; what was forgotten until then stays forgotten.
     pub async fn forget(&self, minutes_before_ms: i64, hours_before_ms: i64) -> Result<()> {
-        let every = {
+        let before = [(Level::Minute, minutes_before_ms), (Level::Hour, hours_before_ms)];
+        let (every, lanes) = {
             let mut conn = self.read().await?;
-            all!(conn, (i64,), EVERY_SERIES)?
+            (all!(conn, (i64,), EVERY_SERIES)?, all!(conn, (String, String), LANES)?)
         };
         for (series,) in every {
             let mut tx = self.begin().await?;
-            run!(tx, FORGET_MINUTES, series, minutes_before_ms)?;
-            run!(tx, FORGET_HOURS, series, hours_before_ms)?;
+            for (level, before_ms) in before {
+                run!(tx, FORGET_SERIES, series, level.ms(), before_ms)?;
+            }
+            tx.commit().await?;
+        }
+        for (account, lane) in lanes {
+            let mut tx = self.begin().await?;
+            for (level, before_ms) in before {
+                run!(tx, FORGET_SUMS, &account, &lane, level.ms(), before_ms)?;
+            }
             tx.commit().await?;
         }
         Ok(())
     }
 
-    /// Deltas by (series number, minute), those of the sums over workspaces and models included.
-    async fn numbered(&self, deltas: &[CallDelta]) -> Result<BTreeMap<(i64, i64), Row>> {
-        let mut by_key: BTreeMap<(SeriesKey, i64), Row> = BTreeMap::new();
+    /// Makes the numbers known of every series that `deltas` add to.
+    pub(super) async fn number(&self, deltas: &[CallDelta]) -> Result<()> {
         for delta in deltas {
-            let row = Row {
-                first_at_ms: delta.first_at_ms,
-                figures: delta.figures,
-                latency: delta.latency,
-                ttft: delta.ttft,
-            };
-            let minute = Level::Minute.floor(delta.first_at_ms);
-            for series in with_sums(&delta.series) {
-                by_key.entry((series, minute)).and_modify(|it| it.add(&row)).or_insert(row);
+            if self.known_number(&delta.series).is_some() {
+                continue;
+            }
+            // Its own comes last: once it is known, the others are.
+            for series in with_sums(&delta.series).into_iter().rev() {
+                self.series_number(&series).await?;
             }
         }
-        let mut rows = BTreeMap::new();
-        for ((series, minute), row) in by_key {
-            rows.insert((self.series_number(&series).await?, minute), row);
+        Ok(())
+    }
+
+    fn known_number(&self, series: &SeriesKey) -> Option<i64> {
+        self.series_cache().lock().unwrap_or_else(PoisonError::into_inner).get(series).copied()
+    }
+
+    fn numbered<'a>(&self, deltas: &'a [CallDelta]) -> Vec<(i64, &'a CallDelta)> {
+        deltas.iter().filter_map(|it| Some((self.known_number(&it.series)?, it))).collect()
+    }
+
+    /// What is added by (series number, minute), those of the sums over workspaces and models included.
+    fn with_sums(&self, deltas: &[(i64, &CallDelta)]) -> BTreeMap<(i64, i64), Cell> {
+        // A series is met in many minutes: its sums are looked up once.
+        let mut sums: HashMap<i64, Vec<i64>> = HashMap::new();
+        let mut cells: BTreeMap<(i64, i64), Cell> = BTreeMap::new();
+        for (number, delta) in deltas {
+            let cell = Cell::of(delta);
+            let minute = Level::Minute.floor(delta.first_at_ms);
+            let numbers = sums
+                .entry(*number)
+                .or_insert_with(|| with_sums(&delta.series).iter().filter_map(|it| self.known_number(it)).collect());
+            for series in numbers {
+                cells.entry((*series, minute)).and_modify(|it| it.add(&cell)).or_insert(cell);
+            }
         }
-        Ok(rows)
+        cells
     }
 
     /// Made in a transaction of its own: a number that is known to this process must not vanish with a roll-back.
     async fn series_number(&self, series: &SeriesKey) -> Result<i64> {
-        let known = self.series_cache().lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(series).copied();
-        if let Some(id) = known {
+        if let Some(id) = self.known_number(series) {
             return Ok(id);
         }
         let (account, lane) = (&series.account, series.lane.as_str());
         let found = {
             let mut conn = self.read().await?;
-            optional!(conn, (i64,), FIND_SERIES, account, lane, &series.workspace, &series.model)?
+            conn.find_series(series).await?
         };
         let id = match found {
-            Some((id,)) => id,
+            Some(id) => id,
             None => {
                 let mut tx = self.begin().await?;
                 let id = scalar!(tx, i64, MAKE_SERIES, account, lane, &series.workspace, &series.model)?;
@@ -281,7 +208,7 @@ impl Store {
                 id
             }
         };
-        self.series_cache().lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(series.clone(), id);
+        self.series_cache().lock().unwrap_or_else(PoisonError::into_inner).insert(series.clone(), id);
         Ok(id)
     }
 }
@@ -299,26 +226,4 @@ fn with_sums(series: &SeriesKey) -> Vec<SeriesKey> {
         all.extend([over(&series.workspace, ""), over("", "")]);
     }
     all
-}
-
-impl Tx {
-    /// Adds one row, or [`ROWS`] of them.
-    async fn add(&mut self, upsert: &Upsert, rows: &[(&(i64, i64), &Row)]) -> Result<()> {
-        let which = usize::from(rows.len() > 1);
-        let values = rows.iter().flat_map(|&(&(series, at_ms), row)| {
-            let counts = row.figures.values().chain(row.latency.0).chain(row.ttft.0);
-            [series, at_ms, row.first_at_ms].into_iter().chain(counts)
-        });
-        match self.engine() {
-            Engine::Sqlite(it) => {
-                let query = sqlx::query(upsert.bare[which]);
-                values.fold(query, |query, value| query.bind(value)).execute(it).await?;
-            }
-            Engine::Postgres(it) => {
-                let query = sqlx::query(upsert.numbered[which]);
-                values.fold(query, |query, value| query.bind(value)).execute(it).await?;
-            }
-        }
-        Ok(())
-    }
 }

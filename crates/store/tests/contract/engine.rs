@@ -38,6 +38,12 @@ impl Engines {
         [Store::open(&sqlite).await.unwrap(), Store::open(&postgres).await.unwrap()]
     }
 
+    /// The folder of PostgreSQL's socket, and the port it is named after.
+    #[allow(dead_code, reason = "other test programs share this file")]
+    pub(crate) fn socket(&self) -> (&Path, u16) {
+        (self.server.folder.path(), self.server.port)
+    }
+
     /// Another connection to what `bare` made.
     pub(crate) async fn again(&self, name: &str) -> [Store; 2] {
         let sqlite = format!("sqlite://{}/{name}/test.db", self.folder.path().display());
@@ -46,15 +52,16 @@ impl Engines {
 }
 
 /// A private PostgreSQL, ended with the test. It refuses to run as root, so root starts it as user `postgres`.
-struct Server {
+pub(crate) struct Server {
     folder: TempDir,
     programs: PathBuf,
     process: Child,
     as_postgres: bool,
+    port: u16,
 }
 
 impl Server {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let programs = programs();
         let folder = tempfile::Builder::new().prefix("sluice-pg").tempdir().unwrap();
         let as_postgres = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
@@ -69,26 +76,52 @@ impl Server {
             .output()
             .unwrap();
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        // Only a socket inside the folder: no port to collide on.
-        let process = as_user(as_postgres, &programs.join("postgres"))
-            .arg("-D")
-            .arg(&data)
-            .arg("-k")
-            .arg(folder.path())
-            .args(["-c", "listen_addresses=", "-c", "fsync=off"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let server = Self { folder, programs, process, as_postgres };
+        // A socket inside the folder, and a port that was free a moment ago, for addresses that name one.
+        let free = std::net::TcpListener::bind(("127.0.0.1", 0)).and_then(|it| it.local_addr()).unwrap();
+        let port = free.port();
+        let process = run(&folder, &programs, as_postgres, port);
+        let server = Self { folder, programs, process, as_postgres, port };
         server.wait().await;
         server
+    }
+
+    /// Stops it as a machine that goes down does: nobody is asked, nothing is finished.
+    #[allow(dead_code, reason = "other test programs share this file")]
+    pub(crate) fn stop(&mut self) {
+        let stopped = self.pg_ctl(&["stop", "-m", "immediate", "-s"]).status();
+        assert!(stopped.is_ok_and(|it| it.success()), "it runs");
+        drop(self.process.wait());
+    }
+
+    /// Starts it again with what it has.
+    #[allow(dead_code, reason = "other test programs share this file")]
+    pub(crate) async fn again(&mut self) {
+        self.process = run(&self.folder, &self.programs, self.as_postgres, self.port);
+        self.wait().await;
+    }
+
+    /// The folder of its programs.
+    #[allow(dead_code, reason = "other test programs share this file")]
+    pub(crate) fn programs(&self) -> &Path {
+        &self.programs
+    }
+
+    /// Where it listens on loopback.
+    #[allow(dead_code, reason = "other test programs share this file")]
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn pg_ctl(&self, arguments: &[&str]) -> Command {
+        let mut command = as_user(self.as_postgres, &self.programs.join("pg_ctl"));
+        command.args(arguments).arg("-D").arg(self.folder.path().join("data"));
+        command
     }
 
     async fn wait(&self) {
         for _ in 0..300 {
             let ready = Command::new(self.programs.join("pg_isready"))
-                .args(["-q", "-U", "sluice", "-d", "postgres", "-h"])
+                .args(["-q", "-U", "sluice", "-d", "postgres", "-p", &self.port.to_string(), "-h"])
                 .arg(self.folder.path())
                 .status()
                 .unwrap();
@@ -102,12 +135,12 @@ impl Server {
 
     fn url(&self, name: &str) -> String {
         let folder = self.folder.path().display().to_string().replace('/', "%2F");
-        format!("postgres://sluice@{folder}/{name}?sslmode=disable")
+        format!("postgres://sluice@{folder}:{}/{name}?sslmode=disable", self.port)
     }
 
-    fn database(&self, name: &str) -> String {
+    pub(crate) fn database(&self, name: &str) -> String {
         let made = Command::new(self.programs.join("createdb"))
-            .args(["-U", "sluice", "-h"])
+            .args(["-U", "sluice", "-p", &self.port.to_string(), "-h"])
             .arg(self.folder.path())
             .arg(name)
             .output()
@@ -119,16 +152,26 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // SIGINT is its fast shutdown; `kill` of the child alone would leave its workers to find out.
-        let stopped = as_user(self.as_postgres, &self.programs.join("pg_ctl"))
-            .args(["stop", "-m", "immediate", "-s", "-D"])
-            .arg(self.folder.path().join("data"))
-            .status();
+        // `kill` of the child alone would leave its workers to find out.
+        let stopped = self.pg_ctl(&["stop", "-m", "immediate", "-s"]).status();
         if !stopped.is_ok_and(|it| it.success()) {
             drop(self.process.kill());
         }
         drop(self.process.wait());
     }
+}
+
+fn run(folder: &TempDir, programs: &Path, as_postgres: bool, port: u16) -> Child {
+    as_user(as_postgres, &programs.join("postgres"))
+        .arg("-D")
+        .arg(folder.path().join("data"))
+        .arg("-k")
+        .arg(folder.path())
+        .args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-p", &port.to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 fn as_user(as_postgres: bool, program: &Path) -> Command {

@@ -3,9 +3,11 @@
 
 mod accounts;
 mod engine;
+mod flush;
 mod provider_objects;
 mod schema;
 mod statistics;
+mod transfer;
 mod usage;
 
 use engine::Engines;
@@ -15,6 +17,7 @@ use engine::Engines;
 async fn both_engines_keep_the_contract() {
     let engines = Engines::start().await;
     schema::every_statement_can_be_prepared(&engines).await;
+    schema::no_statement_goes_through_a_table_that_grows(&engines).await;
     schema::both_schemas_are_the_same(&engines).await;
     schema::migrating_twice_at_once_is_safe(&engines).await;
     for store in engines.empty("accounts").await {
@@ -22,6 +25,13 @@ async fn both_engines_keep_the_contract() {
     }
     for store in engines.empty("statistics").await {
         statistics::check(&store).await;
+    }
+    transfer::edits_are_told_of(&engines).await;
+    transfer::an_installation_moves_and_comes_back(&engines).await;
+    transfer::a_backup_is_whole_and_comes_back(&engines).await;
+    transfer::addresses_of_all_usual_forms_open(&engines).await;
+    for (store, other) in engines.empty("flush").await.iter().zip(&engines.again("flush").await) {
+        flush::check(store, other).await;
     }
     for store in engines.empty("usage").await {
         usage::check(&store).await;

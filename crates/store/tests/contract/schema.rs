@@ -45,3 +45,58 @@ pub(crate) async fn migrating_twice_at_once_is_safe(engines: &Engines) {
         assert_eq!(two.read().await.unwrap().revision().await.unwrap(), 0);
     }
 }
+
+/// Tables that grow with calls, edits or strangers: whatever is asked of them goes by an index.
+fn grows(table: &str) -> bool {
+    table.starts_with("call_") && table != "call_log_slot"
+        || ["series", "session", "audit_event", "sign_in_attempt", "model_peak", "usage_bucket", "usage_packet"]
+            .contains(&table)
+}
+
+/// Statements that go through a whole table on purpose, and why that is cheap.
+const MAY_SCAN: &[(&str, &str)] = &[
+    ("EVERY_SERIES", "once in ten minutes, a row for each pair"),
+    ("DELETE_PEAKS", "once in ten minutes, a row for each model and hour"),
+    ("LANES", "once in ten minutes, a row for each pair"),
+    ("ANY_OLD_DAY", "ends with the first row"),
+    ("OLD_MINUTES", "once in the life of a database"),
+    ("OLD_HOURS", "once in the life of a database"),
+    ("OLD_DAYS", "once in the life of a database"),
+    ("FORGET_OLD_MINUTES", "once in the life of a database"),
+    ("FORGET_OLD_HOURS", "once in the life of a database"),
+    ("FORGET_OLD_DAYS", "once in the life of a database"),
+];
+
+pub(crate) async fn no_statement_goes_through_a_table_that_grows(engines: &Engines) {
+    let mut found = Vec::new();
+    for store in engines.again("statements").await {
+        let mut conn = store.read().await.unwrap();
+        for (name, sql) in store::STATEMENTS.iter().copied().flatten() {
+            if MAY_SCAN.iter().any(|it| it.0 == *name) {
+                continue;
+            }
+            let plan = conn.plan(sql).await.unwrap_or_else(|error| panic!("{name} on {}: {error}", store.address()));
+            for line in &plan {
+                // SQLite: `SCAN table`, with ` USING …INDEX` when it is an index that is gone through from end to end.
+                // PostgreSQL: `Seq Scan on table`.
+                let words: Vec<&str> = line.split_whitespace().filter(|it| *it != "->").collect();
+                let scanned = match words.as_slice() {
+                    ["SCAN", alias, ..] => Some(table_of(sql, alias)),
+                    ["Seq", "Scan", "on", table, ..] => Some((*table).to_owned()),
+                    _ => None,
+                };
+                if let Some(table) = scanned.filter(|it| grows(it)) {
+                    found.push(format!("{name} on {} goes through {table}:\n{}", store.address(), plan.join("\n")));
+                }
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// SQLite's plans name a table as the statement does, which may be by a letter.
+fn table_of(sql: &str, alias: &str) -> String {
+    let words: Vec<&str> = sql.split_whitespace().collect();
+    let named = words.windows(3).find(|it| matches!(it[0], "from" | "join") && it[2] == alias);
+    named.map_or(alias, |it| it[1]).to_owned()
+}

@@ -186,3 +186,11 @@ async fn minutes_can_be_forgotten_without_changing_days(store: &Store) {
     assert_eq!(conn.sums("a", Lane::Limited, "", "", whole, now).await.unwrap(), before);
     assert!(conn.points(&series("", ""), whole, 60_000, now).await.unwrap().is_empty());
 }
+
+pub(crate) async fn a_new_series_has_a_number_of_its_own(store: &Store) {
+    let one = delta("w9", "m9", START, 7);
+    store.record(&Batch { deltas: vec![one], ..Default::default() }).await.unwrap();
+    let range = TimeRange::custom(START, START + 60_000).unwrap();
+    let sums = store.read().await.unwrap().sums("a", Lane::Limited, "w9", "", range, START).await.unwrap();
+    assert_eq!(sums.iter().map(|it| (it.model_code.as_str(), it.figures.calls)).collect::<Vec<_>>(), [("m9", 7)]);
+}

@@ -41,15 +41,19 @@ async fn changes_of_a_bucket_add_up_and_old_ones_are_forgotten(store: &Store) {
     let beat = conn.heartbeat("n1").await.unwrap().unwrap();
     assert_eq!((beat.at_us, beat.clean), (200, false));
     drop(conn);
-    flush(store, "n1", 300, vec![], Some(200)).await;
-    assert_eq!(store.read().await.unwrap().usage("n1").await.unwrap(), [row(200, 1, 5)]);
+    flush(store, "n1", 300, vec![row(300, 4, 4)], Some(200)).await;
+    assert_eq!(store.read().await.unwrap().usage("n1").await.unwrap().len(), 3, "a bucket that ends at 200 is kept");
+    flush(store, "n1", 300, vec![row(300, 1, 1)], Some(201)).await;
+    let mut both = row(300, 5, 5);
+    both.workspace_tokens = 7;
+    assert_eq!(store.read().await.unwrap().usage("n1").await.unwrap(), [both], "two of one instant add up");
 }
 
 async fn nodes_keep_to_themselves(store: &Store) {
     flush(store, "n2", 100, vec![row(100, 9, 9)], Some(1_000_000)).await;
     assert_eq!(store.read().await.unwrap().usage("n1").await.unwrap().len(), 1);
     let mut tx = store.begin().await.unwrap();
-    assert_eq!(tx.forget_usage("n1").await.unwrap(), 1);
+    assert_eq!(tx.forget_usage("n1").await.unwrap(), 2);
     tx.commit().await.unwrap();
     assert!(store.read().await.unwrap().usage("n1").await.unwrap().is_empty());
 }

@@ -1,0 +1,131 @@
+//! From a flush to the roll-ups in two steps: ten times a second a packet is made durable, once a second what waits is
+//! added up. A packet is counted once, however often it is handed in and whoever adds it up.
+
+use sqlx::FromRow;
+
+use super::Batch;
+use crate::{Result, Store, usage::UsageFlush};
+
+statements! {
+    // A commit whose answer was lost may have happened: then the number is known, and the rest is left out.
+    ADVANCE = "insert into flush_writer (writer, seq, at_ms)
+        values ($1, $2, $3)
+        on conflict (writer) do update
+        set seq = excluded.seq, at_ms = excluded.at_ms
+        where flush_writer.seq < excluded.seq";
+    ADD_PENDING = "insert into flush_pending (writer, seq, at_ms, body) values ($1, $2, $3, $4)";
+    PENDING = "select writer, seq, body
+        from flush_pending
+        where writer = $1 or at_ms < $2
+        order by writer, seq
+        limit $3";
+    TAKE_PENDING = "delete from flush_pending where writer = $1 and seq = $2";
+    FORGET_WRITERS = "delete from flush_writer where at_ms < $1";
+}
+
+/// Packets added up in one transaction.
+const AT_ONCE: i64 = 200;
+
+/// After this time a packet's own process is taken to be gone, and any other adds it up.
+const ORPHANED_MS: i64 = 10_000;
+
+/// One flush of one run of a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// The run.
+    pub writer: String,
+    /// Counts the run's flushes, from 1.
+    pub seq: i64,
+    /// When it was made.
+    pub at_ms: i64,
+    /// A [`Batch`] as bytes; empty if nothing was counted.
+    pub body: Vec<u8>,
+}
+
+#[derive(FromRow)]
+struct Pending {
+    writer: String,
+    seq: i64,
+    body: Vec<u8>,
+}
+
+impl Store {
+    /// Makes packets and charges durable in one transaction, packets in the order of their numbers; what is known by its
+    /// number, or by the instant of the charges, is left out.
+    ///
+    /// # Errors
+    /// When the database cannot; the same packets can be handed in again, also when the commit's answer was lost.
+    pub async fn append(&self, packets: &[Packet], usage: Option<&UsageFlush>) -> Result<()> {
+        let mut tx = self.begin().await?;
+        for packet in packets {
+            let fresh = run!(tx, ADVANCE, &packet.writer, packet.seq, packet.at_ms)? > 0;
+            if fresh && !packet.body.is_empty() {
+                run!(tx, ADD_PENDING, &packet.writer, packet.seq, packet.at_ms, packet.body.as_slice())?;
+            }
+        }
+        if let Some(usage) = usage {
+            let charges = format!("{} charges", self.writer());
+            if run!(tx, ADVANCE, charges, usage.beat.at_us, usage.beat.at_ms)? > 0 {
+                tx.flush_usage(usage).await?;
+            }
+        }
+        tx.commit().await
+    }
+
+    /// Adds what waits of the run `writer`, and of runs that are gone, to the roll-ups. Answers whether more may wait.
+    ///
+    /// # Errors
+    /// When the database cannot; then everything waits as before.
+    pub async fn fold(&self, writer: &str, now_ms: i64) -> Result<bool> {
+        let waiting = {
+            let mut conn = self.read().await?;
+            all!(conn, Pending, PENDING, writer, now_ms - ORPHANED_MS, AT_ONCE)?
+        };
+        let more = waiting.len() == usize::try_from(AT_ONCE).unwrap_or(0);
+        // What a later version wrote waits for it.
+        let waiting = waiting.into_iter().filter_map(|it| Some((Batch::from_bytes(&it.body)?, it.writer, it.seq)));
+        let waiting: Vec<_> = waiting.collect();
+        if waiting.is_empty() {
+            return Ok(false);
+        }
+        for (batch, ..) in &waiting {
+            self.number(&batch.deltas).await?;
+        }
+        let mut kept = self.parts().lock().await;
+        // Taken: if this fails on the way, the next one reads anew what is committed.
+        let mut parts = std::mem::take(&mut *kept);
+        let mut tx = self.begin().await?;
+        let mut all = Batch::default();
+        for (batch, writer, seq) in waiting {
+            // Whoever deletes it adds it up; another process that came at the same time waits here, and finds nothing.
+            if run!(tx, TAKE_PENDING, &writer, seq)? > 0 {
+                all.append(batch);
+            }
+        }
+        self.add(&mut tx, &mut parts, &all).await?;
+        tx.commit().await?;
+        parts.keep_latest();
+        *kept = parts;
+        Ok(more)
+    }
+
+    /// Forgets the numbers of runs that ended before `before_ms`: packets of theirs can no longer be told from new ones.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub async fn forget_writers(&self, before_ms: i64) -> Result<u64> {
+        let mut tx = self.begin().await?;
+        let forgotten = run!(tx, FORGET_WRITERS, before_ms)?;
+        tx.commit().await?;
+        Ok(forgotten)
+    }
+}
+
+impl Batch {
+    fn append(&mut self, other: Self) {
+        self.deltas.extend(other.deltas);
+        self.calls.extend(other.calls);
+        self.keys_used.extend(other.keys_used);
+        self.peaks.extend(other.peaks);
+    }
+}

@@ -1,0 +1,352 @@
+//! Rows of the roll-ups, and the latest of them in memory. Each opening of a database writes rows of its own and adds to
+//! them here, so that a change is one value written and never one read, changed and written; readers add up all openings.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::atomic::{AtomicI64, Ordering},
+};
+
+use super::{
+    CallDelta, Figures, Histogram, Level,
+    bytes::{Bytes, Reading},
+    text,
+    text::Placeholder::{Bare, Numbered},
+};
+use crate::{Conn, Result, StoreError, Tx, connect::Engine};
+
+/// Rows of one statement. Handing a statement to SQLite's thread costs more than a row does.
+const ROWS: usize = 64;
+
+const COLUMNS: usize = 5;
+const HEAD: &str = "insert into call_series (series_id, level_ms, at_ms, writer, body) values ";
+const TAIL: &str = " on conflict (series_id, level_ms, at_ms, writer) do update set body = excluded.body";
+
+/// An upsert of some rows, written out when the crate is compiled: a statement must be a text that never changes.
+macro_rules! upsert {
+    ($rows:expr, $placeholder:expr) => {{
+        const BYTES: [u8; text::length(HEAD, COLUMNS, $rows, TAIL, $placeholder)] =
+            text::insert(HEAD, COLUMNS, $rows, TAIL, $placeholder);
+        match std::str::from_utf8(&BYTES) {
+            Ok(sql) => sql,
+            Err(_) => panic!("it is made of texts and digits"),
+        }
+    }};
+}
+
+/// For SQLite.
+const BARE: [&str; 2] = [upsert!(1, Bare), upsert!(ROWS, Bare)];
+
+statements! {
+    KEEP_SERIES = upsert!(1, Numbered);
+    KEEP_MANY_SERIES = upsert!(ROWS, Numbered);
+    OWN_SERIES = "select at_ms, body
+        from call_series
+        where series_id = $1 and level_ms = $2 and at_ms = $3 and writer = $4";
+    KEEP_SUM = "insert into call_sum (account_id, lane, level_ms, at_ms, writer, body)
+        values ($1, $2, $3, $4, $5, $6)
+        on conflict (account_id, lane, level_ms, at_ms, writer) do update set body = excluded.body";
+    OWN_SUM = "select at_ms, body
+        from call_sum
+        where account_id = $1 and lane = $2 and level_ms = $3 and at_ms = $4 and writer = $5";
+}
+
+/// What one series counted in one minute, hour or day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cell {
+    pub(super) first_at_ms: i64,
+    pub(super) figures: Figures,
+    pub(super) latency: Histogram,
+    pub(super) ttft: Histogram,
+}
+
+impl Cell {
+    pub(super) fn of(delta: &CallDelta) -> Self {
+        let CallDelta { first_at_ms, figures, latency, ttft, .. } = *delta;
+        Self { first_at_ms, figures, latency, ttft }
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        self.first_at_ms = self.first_at_ms.min(other.first_at_ms);
+        self.figures.add(&other.figures);
+        self.latency.add(&other.latency);
+        self.ttft.add(&other.ttft);
+    }
+
+    pub(super) fn pack(&self, at_ms: i64) -> Vec<u8> {
+        let mut bytes = Bytes::default();
+        bytes.number(self.first_at_ms - at_ms);
+        bytes.sparse(self.figures.values().chain(self.latency.0).chain(self.ttft.0));
+        bytes.0
+    }
+
+    pub(super) fn unpack(at_ms: i64, body: &[u8]) -> Result<Self> {
+        let mut from = Reading(body);
+        let read = |from: &mut Reading<'_>| {
+            let first_at_ms = at_ms + from.number()?;
+            let (mut figures, mut latency, mut ttft) = (Figures::default(), Histogram::default(), Histogram::default());
+            let mut slots = figures.slots();
+            from.sparse(|at, value| {
+                let slot = match at.checked_sub(Figures::COUNT) {
+                    None => slots.get_mut(at).map(|it| &mut **it),
+                    Some(at) if at < latency.0.len() => latency.0.get_mut(at),
+                    Some(at) => ttft.0.get_mut(at - latency.0.len()),
+                };
+                if let Some(slot) = slot {
+                    *slot = value;
+                }
+            })?;
+            Some(Self { first_at_ms, figures, latency, ttft })
+        };
+        read(&mut from).ok_or_else(damaged)
+    }
+}
+
+/// What a pair of workspace and model counted: the part of a [`Cell`] that tables show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) first_at_ms: i64,
+    pub(super) figures: Figures,
+}
+
+impl Entry {
+    pub(super) fn add(&mut self, first_at_ms: i64, figures: &Figures) {
+        self.first_at_ms = self.first_at_ms.min(first_at_ms);
+        self.figures.add(figures);
+    }
+}
+
+/// All pairs of one minute, hour or day in one value, by number of their series.
+pub(super) fn pack(at_ms: i64, entries: &BTreeMap<i64, Entry>) -> Vec<u8> {
+    let mut bytes = Bytes::default();
+    let mut before = 0;
+    for (&number, entry) in entries {
+        bytes.number(number - before);
+        bytes.number(entry.first_at_ms - at_ms);
+        bytes.sparse(entry.figures.values());
+        before = number;
+    }
+    bytes.0
+}
+
+/// Hands each pair's number, first call and figures to `take`.
+pub(super) fn unpack(at_ms: i64, body: &[u8], mut take: impl FnMut(i64, i64, &Figures)) -> Result<()> {
+    let mut from = Reading(body);
+    let mut number = 0;
+    let mut read = |from: &mut Reading<'_>| {
+        number += from.number()?;
+        let first_at_ms = at_ms + from.number()?;
+        let mut figures = Figures::default();
+        let mut slots = figures.slots();
+        from.sparse(|at, value| {
+            if let Some(slot) = slots.get_mut(at) {
+                **slot = value;
+            }
+        })?;
+        take(number, first_at_ms, &figures);
+        Some(())
+    };
+    while !from.is_empty() {
+        read(&mut from).ok_or_else(damaged)?;
+    }
+    Ok(())
+}
+
+fn damaged() -> StoreError {
+    StoreError::Refused(sqlx::Error::Decode("a row of the roll-ups is damaged".into()))
+}
+
+/// Whose pairs lie together in a row.
+pub(super) type Lanes = (String, &'static str);
+
+/// What this opening writes now, as far as it is committed.
+#[derive(Debug, Default)]
+pub(crate) struct Parts {
+    cells: BTreeMap<(Level, i64, i64), Cell>,
+    sums: BTreeMap<(Level, i64, Lanes), BTreeMap<i64, Entry>>,
+}
+
+/// The latest minute, hour and day that this opening ever wrote to, or tried to: later ones need not be looked for.
+#[derive(Debug)]
+pub(crate) struct Newest([AtomicI64; 3]);
+
+impl Default for Newest {
+    fn default() -> Self {
+        Self([const { AtomicI64::new(i64::MIN) }; 3])
+    }
+}
+
+impl Newest {
+    fn of(&self, level: Level) -> &AtomicI64 {
+        &self.0[level as usize]
+    }
+}
+
+impl Parts {
+    /// Adds `changes`, by number of the series and minute, and writes the rows they belong to. `pairs` are the series of
+    /// one workspace and one model.
+    pub(super) async fn add(
+        &mut self,
+        tx: &mut Tx,
+        writer: i64,
+        newest: &Newest,
+        changes: &BTreeMap<(i64, i64), Cell>,
+        pairs: &HashMap<i64, Lanes>,
+    ) -> Result<()> {
+        for level in Level::ALL {
+            let known_ms = newest.of(level).load(Ordering::Relaxed);
+            let mut merged: BTreeMap<(i64, i64), Cell> = BTreeMap::new();
+            for (&(series, minute_ms), cell) in changes {
+                let key = (level.floor(minute_ms), series);
+                merged.entry(key).and_modify(|it| it.add(cell)).or_insert(*cell);
+            }
+            let Some(&(last_ms, _)) = merged.keys().next_back() else { return Ok(()) };
+            newest.of(level).fetch_max(last_ms, Ordering::Relaxed);
+            let mut rows = Vec::with_capacity(merged.len());
+            let mut touched: BTreeMap<(i64, Lanes), Vec<(i64, Entry)>> = BTreeMap::new();
+            for ((at_ms, series), change) in merged {
+                let key = (level, at_ms, series);
+                let own = match self.cells.get(&key) {
+                    Some(own) => Some(*own),
+                    None if at_ms > known_ms => None,
+                    None => tx.own_cell(series, level, at_ms, writer).await?,
+                };
+                let mut total = change;
+                if let Some(own) = &own {
+                    total.add(own);
+                }
+                self.cells.insert(key, total);
+                rows.push((series, at_ms, total.pack(at_ms)));
+                if let Some(lanes) = pairs.get(&series) {
+                    let entry = Entry { first_at_ms: total.first_at_ms, figures: total.figures };
+                    touched.entry((at_ms, lanes.clone())).or_default().push((series, entry));
+                }
+            }
+            tx.keep_series(level, writer, &rows).await?;
+            for ((at_ms, lanes), totals) in touched {
+                let key = (level, at_ms, lanes);
+                let mut entries = match self.sums.remove(&key) {
+                    Some(entries) => entries,
+                    None if at_ms > known_ms => BTreeMap::new(),
+                    None => tx.own_sum(&key.2, level, at_ms, writer).await?,
+                };
+                entries.extend(totals);
+                let (account, lane) = &key.2;
+                run!(tx, KEEP_SUM, account, *lane, level.ms(), at_ms, writer, pack(at_ms, &entries))?;
+                self.sums.insert(key, entries);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps in memory what the next calls will be added to: the last two of each length.
+    pub(super) fn keep_latest(&mut self) {
+        let newest = Level::ALL.map(|level| {
+            let after = (level, i64::MAX, i64::MAX);
+            self.cells.range(..=after).next_back().filter(|it| it.0.0 == level).map_or(i64::MIN, |it| it.0.1)
+        });
+        let late = |level: Level, at_ms: i64| at_ms.saturating_add(2 * level.ms()) > newest[level as usize];
+        self.cells.retain(|&(level, at_ms, _), _| late(level, at_ms));
+        self.sums.retain(|(level, at_ms, _), _| late(*level, *at_ms));
+    }
+}
+
+impl Conn {
+    async fn own_cell(&mut self, series: i64, level: Level, at_ms: i64, writer: i64) -> Result<Option<Cell>> {
+        let found = optional!(self, (i64, Vec<u8>), OWN_SERIES, series, level.ms(), at_ms, writer)?;
+        found.map(|(at_ms, body)| Cell::unpack(at_ms, &body)).transpose()
+    }
+
+    async fn own_sum(
+        &mut self,
+        (account, lane): &Lanes,
+        level: Level,
+        at_ms: i64,
+        writer: i64,
+    ) -> Result<BTreeMap<i64, Entry>> {
+        let found = optional!(self, (i64, Vec<u8>), OWN_SUM, account, *lane, level.ms(), at_ms, writer)?;
+        let mut entries = BTreeMap::new();
+        if let Some((at_ms, body)) = found {
+            unpack(at_ms, &body, |number, first_at_ms, figures| {
+                entries.insert(number, Entry { first_at_ms, figures: *figures });
+            })?;
+        }
+        Ok(entries)
+    }
+}
+
+impl Tx {
+    /// Writes rows of (series, instant, body).
+    pub(super) async fn keep_series(&mut self, level: Level, writer: i64, rows: &[(i64, i64, Vec<u8>)]) -> Result<()> {
+        let (full, rest) = rows.as_chunks::<ROWS>();
+        for rows in full {
+            self.keep_rows(1, level, writer, rows).await?;
+        }
+        for row in rest {
+            self.keep_rows(0, level, writer, std::slice::from_ref(row)).await?;
+        }
+        Ok(())
+    }
+
+    async fn keep_rows(&mut self, which: usize, level: Level, writer: i64, rows: &[(i64, i64, Vec<u8>)]) -> Result<()> {
+        macro_rules! write {
+            ($sql:expr, $conn:expr) => {{
+                let mut query = sqlx::query($sql);
+                for (series, at_ms, body) in rows {
+                    query = query.bind(*series).bind(level.ms()).bind(*at_ms).bind(writer).bind(body.as_slice());
+                }
+                query.execute($conn).await.map(drop)?
+            }};
+        }
+        match self.engine() {
+            Engine::Sqlite(it) => write!(BARE[which], it),
+            Engine::Postgres(it) => write!([KEEP_SERIES, KEEP_MANY_SERIES][which], it),
+        }
+        Ok(())
+    }
+
+    /// Writes one row of sums.
+    pub(super) async fn keep_sum(
+        &mut self,
+        (account, lane): &Lanes,
+        level: Level,
+        at_ms: i64,
+        writer: i64,
+        entries: &BTreeMap<i64, Entry>,
+    ) -> Result<u64> {
+        run!(self, KEEP_SUM, account, *lane, level.ms(), at_ms, writer, pack(at_ms, entries))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packed_sums_come_back_as_they_were() {
+        let entry = |first_at_ms, calls| Entry {
+            first_at_ms,
+            figures: Figures { calls, ttft_count: calls - 1, ..Figures::default() },
+        };
+        let entries = BTreeMap::from([(3, entry(60_007, 1)), (4, entry(60_000, 900)), (900, entry(119_999, 0))]);
+        let packed = pack(60_000, &entries);
+        let mut back = BTreeMap::new();
+        unpack(60_000, &packed, |number, first_at_ms, figures| {
+            back.insert(number, Entry { first_at_ms, figures: *figures });
+        })
+        .unwrap();
+        assert_eq!(back, entries);
+        assert!(packed.len() < 30, "{} bytes", packed.len());
+        assert!(unpack(60_000, &packed[..packed.len() - 1], |_, _, _| {}).is_err());
+    }
+
+    #[test]
+    fn a_packed_cell_comes_back_as_it_was() {
+        let (mut latency, mut ttft) = (Histogram::default(), Histogram::default());
+        latency.count(0);
+        ttft.count(u64::MAX / 2_000);
+        let figures = Figures { calls: 7, ttft_count: 1, ..Figures::default() };
+        let cell = Cell { first_at_ms: 60_500, figures, latency, ttft };
+        assert_eq!(Cell::unpack(60_000, &cell.pack(60_000)).unwrap(), cell);
+        assert!(Cell::unpack(60_000, &[]).is_err());
+    }
+}

@@ -1,0 +1,75 @@
+//! Sums over a range, by workspace and model: read from rows that each hold all pairs of one minute, hour or day.
+
+use std::collections::HashMap;
+
+use domain::TimeRange;
+
+use super::{
+    Figures, Lane, cover,
+    parts::{Entry, unpack},
+};
+use crate::{Conn, Result};
+
+statements! {
+    SUMS = "select at_ms, body
+        from call_sum
+        where account_id = $1 and lane = $2 and level_ms = $3 and at_ms >= $4 and at_ms < $5";
+    PAIRS = "select id, workspace_id, model_code
+        from series
+        where account_id = $1 and lane = $2 and workspace_id <> '' and ($3 = '' or workspace_id = $3)
+            and ($4 = '' or model_code = $4)";
+}
+
+/// What one workspace did with one model in a range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sum {
+    /// The workspace.
+    pub workspace_id: String,
+    /// The model; empty in the lane of stopped calls.
+    pub model_code: String,
+    /// When the range's first call was admitted or refused.
+    pub first_at_ms: i64,
+    /// What was counted.
+    pub figures: Figures,
+}
+
+impl Conn {
+    /// What each workspace did with each model in `range`; an empty `workspace` or `model` means any.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn sums(
+        &mut self,
+        account: &str,
+        lane: Lane,
+        workspace: &str,
+        model: &str,
+        range: TimeRange,
+        now_ms: i64,
+    ) -> Result<Vec<Sum>> {
+        let pairs = all!(self, (i64, String, String), PAIRS, account, lane.as_str(), workspace, model)?;
+        let places: HashMap<i64, usize> = pairs.iter().enumerate().map(|(place, it)| (it.0, place)).collect();
+        let mut totals: Vec<Option<Entry>> = vec![None; pairs.len()];
+        for piece in cover(range, now_ms) {
+            let ms = piece.level.ms();
+            let rows = all!(self, (i64, Vec<u8>), SUMS, account, lane.as_str(), ms, piece.from_ms, piece.to_ms)?;
+            for (at_ms, body) in rows {
+                unpack(at_ms, &body, |number, first_at_ms, figures| {
+                    // A pair that began after the list was read is in the next answer.
+                    let Some(&place) = places.get(&number) else { return };
+                    match &mut totals[place] {
+                        Some(total) => total.add(first_at_ms, figures),
+                        none => *none = Some(Entry { first_at_ms, figures: *figures }),
+                    }
+                })?;
+            }
+        }
+        let sums = pairs.into_iter().zip(totals).filter_map(|((_, workspace_id, model_code), total)| {
+            let Entry { first_at_ms, figures } = total?;
+            Some(Sum { workspace_id, model_code, first_at_ms, figures })
+        });
+        let mut sums: Vec<Sum> = sums.collect();
+        sums.sort_by(|a, b| (&a.workspace_id, &a.model_code).cmp(&(&b.workspace_id, &b.model_code)));
+        Ok(sums)
+    }
+}

@@ -1,0 +1,220 @@
+//! Backups of SQLite: one file, taken while processes run on the database, and put in its place while none does.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, BufRead as _, BufReader},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use sqlx::sqlite::SqliteConnectOptions;
+
+use super::TransferError;
+use crate::{Store, StoreError, connect::Engine};
+
+const BACK_UP: &str = "vacuum into $1";
+const CHECK: &str = "pragma integrity_check(1)";
+
+/// Files that SQLite keeps beside a database.
+const BESIDE: [&str; 2] = ["-wal", "-shm"];
+
+/// Rows by table.
+pub type Counts = Vec<(String, i64)>;
+
+/// What a restore did.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    /// What the backup holds, the same in its place.
+    pub tables: Counts,
+    /// Where what was there before lies now.
+    pub former: Option<PathBuf>,
+}
+
+impl Store {
+    /// Writes everything as of one instant into a new file, readable by its owner alone. Others go on reading and writing.
+    ///
+    /// # Errors
+    /// [`TransferError::File`] if there is such a file already, or it cannot be written: then there is none.
+    pub async fn back_up(&self, file: &Path) -> Result<Counts, TransferError> {
+        let failed = |cause: &dyn std::fmt::Display| told(file, cause);
+        if self.is_postgres() {
+            return Err(TransferError::Postgres(self.address().to_owned()));
+        }
+        if file.exists() {
+            return Err(failed(&"there is such a file already, and it is not written over"));
+        }
+        let draft = beside(file, ".part");
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&draft)
+            .map_err(|error| failed(&error))?;
+        let tables = self.back_up_into(&draft).await;
+        if tables.is_err() {
+            drop(fs::remove_file(&draft));
+        }
+        let tables = tables?;
+        File::open(&draft).and_then(|it| it.sync_all()).map_err(|error| failed(&error))?;
+        fs::rename(&draft, file).and_then(|()| sync_folder(file)).map_err(|error| failed(&error))?;
+        Ok(tables)
+    }
+
+    async fn back_up_into(&self, draft: &Path) -> Result<Counts, TransferError> {
+        let path = draft.to_str().ok_or_else(|| told(draft, &"its name is no text"))?;
+        {
+            let mut conn = self.read().await?;
+            let Engine::Sqlite(it) = conn.engine() else {
+                return Err(TransferError::Postgres(self.address().to_owned()));
+            };
+            let done = sqlx::query(BACK_UP).bind(path).execute(it).await;
+            done.map_err(|error| told(draft, &crate::connect::engine_words(&error)))?;
+        }
+        let copy = open(draft).await?;
+        let tables = copy.whole(draft).await;
+        copy.close().await;
+        tables
+    }
+
+    /// What the file holds, if nothing of it is damaged.
+    async fn whole(&self, file: &Path) -> Result<Counts, TransferError> {
+        let mut conn = self.read().await?;
+        let Engine::Sqlite(it) = conn.engine() else { return Err(TransferError::Postgres(self.address().to_owned())) };
+        let found: String = sqlx::query_scalar(CHECK)
+            .fetch_one(it)
+            .await
+            .map_err(|error| told(file, &crate::connect::engine_words(&error)))?;
+        drop(conn);
+        if found != "ok" {
+            let what = found.lines().last().unwrap_or_default();
+            return Err(told(file, &format!("it is damaged: {what}")));
+        }
+        if self.version().await.map_err(|error| unreadable(file, &error))? == 0 {
+            return Err(told(file, &"it is no backup of Sluice"));
+        }
+        let mut conn = self.read().await?;
+        let mut counts = Counts::new();
+        for (table, _) in conn.tables().await? {
+            let rows = conn.count_rows(&table).await?;
+            counts.push((table, rows));
+        }
+        Ok(counts)
+    }
+}
+
+/// Opens a backup for a look into it, as it is.
+///
+/// # Errors
+/// When it is no database, or of a later version.
+pub async fn open_backup(file: &Path) -> Result<Store, TransferError> {
+    if !file.is_file() {
+        return Err(told(file, &"there is no such file"));
+    }
+    let backup = open(file).await?;
+    let found = backup.version().await.map_err(|error| unreadable(file, &error))?;
+    let newest = backup.newest_version();
+    if found > newest {
+        backup.close().await;
+        let advice = "use the program that made it";
+        return Err(TransferError::Version { address: file.display().to_string(), found, expected: newest, advice });
+    }
+    Ok(backup)
+}
+
+/// Puts a copy of `file` in the place of the database `url`, whose former files are kept beside it under a name that ends
+/// with `stamp`.
+///
+/// # Errors
+/// [`TransferError`]; then the database is what it was.
+pub async fn restore(file: &Path, url: &str, stamp: &str, now_ms: i64) -> Result<Restored, TransferError> {
+    let place = sqlite_path(url).ok_or_else(|| TransferError::Postgres(crate::connect::without_password(url)))?;
+    let failed = |cause: &dyn std::fmt::Display| told(&place, cause);
+    if place.is_file() {
+        let present = Store::open(url).await?;
+        let stopped = present.expect_stopped(now_ms).await;
+        present.close().await;
+        stopped?;
+    } else if let Some(folder) = place.parent().filter(|it| !it.as_os_str().is_empty()) {
+        crate::connect::make_folder(folder).map_err(|error| failed(&error))?;
+    }
+    let backup = open_backup(file).await?;
+    let expected = backup.whole(file).await;
+    backup.close().await;
+    let expected = expected?;
+
+    let draft = beside(&place, ".part");
+    let copied = copy_file(file, &draft).and_then(|()| same_bytes(file, &draft));
+    if !matches!(copied, Ok(true)) {
+        drop(fs::remove_file(&draft));
+        return Err(copied.map_or_else(|error| failed(&error), |_| failed(&"the copy differs from the backup")));
+    }
+    let former = place.exists().then(|| beside(&place, &format!(".{stamp}")));
+    if let Some(former) = &former {
+        for end in BESIDE {
+            if beside(&place, end).exists() {
+                fs::rename(beside(&place, end), beside(former, end)).map_err(|error| failed(&error))?;
+            }
+        }
+        fs::rename(&place, former).map_err(|error| failed(&error))?;
+    }
+    fs::rename(&draft, &place).and_then(|()| sync_folder(&place)).map_err(|error| failed(&error))?;
+    Ok(Restored { tables: expected, former })
+}
+
+fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+    let mut from = File::open(from)?;
+    let mut to = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(to)?;
+    io::copy(&mut from, &mut to)?;
+    to.sync_all()
+}
+
+/// Reads both from the disk: what was written may not be what lies there.
+fn same_bytes(one: &Path, other: &Path) -> io::Result<bool> {
+    let (mut one, mut other) = (BufReader::new(File::open(one)?), BufReader::new(File::open(other)?));
+    loop {
+        let (left, right) = (one.fill_buf()?, other.fill_buf()?);
+        let length = left.len().min(right.len());
+        if left[..length] != right[..length] || (length == 0 && left.len() != right.len()) {
+            return Ok(false);
+        }
+        if length == 0 {
+            return Ok(true);
+        }
+        one.consume(length);
+        other.consume(length);
+    }
+}
+
+/// Opened as it is: in its own journal mode, and without a file beside it.
+async fn open(file: &Path) -> Result<Store, TransferError> {
+    Store::open_file(file).await.map_err(|error| unreadable(file, &error))
+}
+
+fn sqlite_path(url: &str) -> Option<PathBuf> {
+    let options: SqliteConnectOptions = url.starts_with("sqlite:").then(|| url.parse().ok())??;
+    Some(options.get_filename().to_path_buf())
+}
+
+fn beside(file: &Path, end: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
+
+fn sync_folder(file: &Path) -> io::Result<()> {
+    let folder = file.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+/// The engine's own words, since it is the file that is wrong and not the database.
+fn unreadable(path: &Path, error: &StoreError) -> TransferError {
+    match std::error::Error::source(error).and_then(|it| it.downcast_ref::<sqlx::Error>()) {
+        Some(cause) => told(path, &crate::connect::engine_words(cause)),
+        None => told(path, error),
+    }
+}
+
+fn told(path: &Path, cause: &dyn std::fmt::Display) -> TransferError {
+    TransferError::File { path: path.display().to_string(), cause: cause.to_string() }
+}
