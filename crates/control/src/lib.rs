@@ -11,6 +11,7 @@ mod edit;
 mod error;
 pub mod figures;
 pub mod increases;
+pub mod key_file;
 pub mod keys;
 pub mod members;
 pub mod models;
@@ -31,7 +32,7 @@ pub use error::{ControlError, FieldError, Result};
 pub use passwords::Passwords;
 pub use secret::{Secret, Vault};
 pub use session_store::{MEMBER_KEY, Sessions};
-pub use store::Store;
+pub use store::{Store, StoreError, transfer};
 
 use std::sync::Arc;
 
@@ -44,7 +45,6 @@ struct Parts {
     vault: Vault,
     clock: Arc<dyn WallClock>,
     passwords: Passwords,
-    attempts: attempts::Attempts,
     setup: setup::Setup,
 }
 
@@ -57,8 +57,7 @@ impl std::fmt::Debug for Control {
 impl Control {
     /// Puts the parts together. The store is migrated already.
     pub fn new(store: Store, vault: Vault, clock: Arc<dyn WallClock>, passwords: Passwords) -> Self {
-        let attempts = attempts::Attempts::new(Arc::clone(&clock));
-        let parts = Parts { store, vault, clock, passwords, attempts, setup: setup::Setup::default() };
+        let parts = Parts { store, vault, clock, passwords, setup: setup::Setup::default() };
         Self(Arc::new(parts), monitoring::Kept::default())
     }
 

@@ -90,7 +90,9 @@ impl SessionStore for Sessions {
 impl ExpiredDeletion for Sessions {
     async fn delete_expired(&self) -> session_store::Result<()> {
         let mut tx = self.store().begin().await.map_err(|it| backend(&it))?;
-        tx.delete_expired_sessions(self.0.now_ms()).await.map_err(|it| backend(&it))?;
+        let now_ms = self.0.now_ms();
+        tx.delete_expired_sessions(now_ms).await.map_err(|it| backend(&it))?;
+        tx.forget_attempts(now_ms).await.map_err(|it| backend(&it))?;
         tx.commit().await.map_err(|it| backend(&it))
     }
 }

@@ -2,7 +2,7 @@
 
 use store::member::MemberRow;
 
-use crate::{Actor, Control, ControlError, Passwords, Result, Secret, edit::Object, error::Check};
+use crate::{Actor, Control, ControlError, Passwords, Result, Secret, attempts, edit::Object, error::Check};
 
 /// Who has this address and this password. `origin` is the network address of the one who asks.
 ///
@@ -11,12 +11,12 @@ use crate::{Actor, Control, ControlError, Passwords, Result, Secret, edit::Objec
 /// [`ControlError::TooManyAttempts`] after several failures.
 pub async fn sign_in(control: &Control, email: &str, password: Secret<String>, origin: &str) -> Result<MemberRow> {
     let email = email.trim().to_lowercase();
-    let attempt = control.0.attempts.begin(&email, origin)?;
+    let attempt = attempts::begin(control, &email, origin).await?;
     let member = control.store().read().await?.member_by_email(&email).await?;
     let stored = member.as_ref().and_then(|it| it.password_hash.clone());
     let right = control.0.passwords.verify(password, stored).await;
     let Some(member) = member.filter(|_| right) else { return Err(ControlError::WrongCredentials) };
-    attempt.succeeded();
+    attempt.succeeded(control).await?;
     let mut tx = control.store().begin().await?;
     tx.signed_in(&member.id, control.now_ms()).await?;
     tx.commit().await?;
@@ -46,11 +46,11 @@ pub async fn change_password(
     let id = actor.standing.member.as_str();
     let row = control.store().read().await?.member(id).await?.ok_or(ControlError::NotFound("the member"))?;
     let email = row.email.to_lowercase();
-    let attempt = control.0.attempts.begin(&email, origin)?;
+    let attempt = attempts::begin(control, &email, origin).await?;
     if !control.0.passwords.verify(current, row.password_hash).await {
         return Err(ControlError::field("current", "this is not your password"));
     }
-    attempt.succeeded();
+    attempt.succeeded(control).await?;
     let mut check = Check::default();
     check.take("password", Passwords::check(&password));
     check.done()?;
