@@ -87,6 +87,10 @@ settings! {
     journal_folder: PathBuf = PathBuf::from("data/journal");
     /// How long the admission journal is kept, in hours.
     keep_journal_hours: u32 = 24;
+    /// Where statistics wait while the database does not take them; empty: in memory alone.
+    spool_folder: PathBuf = PathBuf::from("data/spool");
+    /// How much may wait there, in MiB.
+    spool_max_mib: u64 = 1024;
     /// For tests alone: tells the provider the exact instant of each admission, in a header.
     stamp_admissions: bool = false;
 }

@@ -7,6 +7,7 @@ mod config;
 mod console;
 mod descriptors;
 mod flush;
+mod freshness;
 mod journal;
 mod live;
 mod owners;

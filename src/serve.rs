@@ -21,7 +21,8 @@ use crate::{
     command::Outcome,
     config::{Settings, variable},
     console, descriptors,
-    flush::Flush,
+    flush::{Flush, Fold, Outbox},
+    freshness::{Age, Freshness},
     journal::{Journal, JournalProof},
     live::LivePort,
     owners::StoredOwners,
@@ -160,16 +161,21 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
         console: CancellationToken::new(),
         tasks: TaskTracker::new(),
     };
+    let freshness = Arc::new(Freshness::new(control.now_ms()));
     let mut flush = Flush {
         store: control.store().clone(),
         records: Arc::clone(&records),
         usage: Usage::new(Arc::clone(&ledger), node),
         journal: journal(&settings, &ledger)?,
         ledger: Arc::clone(&ledger),
+        outbox: outbox(&settings, control.store())?,
+        freshness: Arc::clone(&freshness),
     };
     // Before the first call: from here on a crash is told from a clean stop.
     flush.begin().await?;
     stop.tasks.spawn(flush.run(stop.flush.clone()));
+    let (store, cells) = (control.store().clone(), Arc::clone(&ledger));
+    stop.tasks.spawn(Fold { store, ledger: cells, freshness: Arc::clone(&freshness) }.run(stop.flush.clone()));
     stop.tasks.spawn(sync.run(rows.revision, rows.next_change_ms, stop.console.clone()));
     stop.tasks.spawn(housekeeping(control.clone(), Arc::clone(&ledger), settings.clone(), stop.console.clone()));
 
@@ -186,6 +192,7 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
     let state = ConsoleState {
         control: control.clone(),
         live: Arc::new(LivePort(Arc::clone(&ledger))),
+        figures: Arc::new(Age(freshness)),
         proof: proof(&settings),
         settings: Arc::new(ConsoleSettings {
             gateway_url: settings.shown_gateway_url(),
@@ -226,6 +233,12 @@ fn journal(settings: &Settings, ledger: &Arc<Ledger>) -> Outcome<Option<Journal>
     journal.map(Some).map_err(|error| format!("{}: {error}", variable("journal_folder")).into())
 }
 
+fn outbox(settings: &Settings, store: &control::Store) -> Outcome<Outbox> {
+    let folder = Some(settings.spool_folder.as_path()).filter(|it| !it.as_os_str().is_empty());
+    let outbox = Outbox::open(store.writer(), folder, settings.spool_max_mib << 20);
+    outbox.map_err(|error| format!("{}: {error}", variable("spool_folder")).into())
+}
+
 /// One runtime for each thread, so that a call's two connections stay on one core.
 fn gateway_thread(
     n: usize,
@@ -262,6 +275,9 @@ async fn housekeeping(control: Control, ledger: Arc<Ledger>, settings: Settings,
             }
             let before = |days: u32| control.now_ms() - i64::from(days) * DAY_MS;
             let store = control.store();
+            if let Err(error) = store.forget_writers(before(WRITERS_DAYS)).await {
+                tracing::warn!(%error, "the numbers of old flushes wait to be deleted");
+            }
             if let Err(error) = forget_peaks(store, before(PEAKS_DAYS)).await {
                 tracing::warn!(%error, "old peaks wait to be deleted");
             }
@@ -275,6 +291,9 @@ async fn housekeeping(control: Control, ledger: Arc<Ledger>, settings: Settings,
         }
     }
 }
+
+/// A spool of a run that ended longer ago could be counted twice.
+const WRITERS_DAYS: u32 = 400;
 
 /// Peaks are looked at for the longest period of inactivity that an account can set, and for the dialog's 7 days.
 const PEAKS_DAYS: u32 = 400;

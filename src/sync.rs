@@ -1,5 +1,5 @@
-//! Turns committed rows into the gateway's snapshot: reads one row four times a second, and everything when it changed
-//! or when an increase's time is over.
+//! Turns committed rows into the gateway's snapshot: reads one row when an edit is told of, and four times a second in
+//! case one was not; and everything when that row changed or when an increase's time is over.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,6 +16,7 @@ use gateway::{
     snapshot::{Contents, Grants, Key, Model, Provider, Timeouts, Workspace},
 };
 use limiter::{Learned, Ledger};
+use store::Changes;
 use tokio_util::sync::CancellationToken;
 
 use crate::command::Outcome;
@@ -65,9 +66,18 @@ impl Sync {
         let mut ticks = tokio::time::interval(EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut failing = false;
+        let mut changes: Option<Changes> = None;
         loop {
+            // While nothing is told, as on SQLite, the poll alone notices.
+            if changes.is_none() {
+                tokio::select! {
+                    listening = self.control.store().changes() => changes = listening.ok(),
+                    () = stop.cancelled() => return,
+                }
+            }
             tokio::select! {
                 _ = ticks.tick() => {}
+                told = told(&mut changes) => if told.is_err() { changes = None },
                 () = stop.cancelled() => return,
             }
             let outcome = match snapshot::revision(&self.control).await {
@@ -87,6 +97,13 @@ impl Sync {
                 Err(_) => {}
             }
         }
+    }
+}
+
+async fn told(changes: &mut Option<Changes>) -> store::Result<()> {
+    match changes {
+        Some(changes) => changes.next().await,
+        None => std::future::pending().await,
     }
 }
 

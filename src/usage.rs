@@ -2,7 +2,7 @@
 //! second's worth of every limit is charged on top, for what the last flush missed.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, btree_map::Entry},
     sync::Arc,
 };
 
@@ -67,7 +67,22 @@ impl Usage {
 
     /// `flush` is durable.
     pub fn written(&mut self, flush: &UsageFlush) {
-        self.changes.clear();
+        // More may have been charged while it was on its way.
+        for row in &flush.changes {
+            let key = (
+                unsigned(row.end_us),
+                AccountId::new(&row.account_id),
+                ModelCode::parse(&row.model_code),
+                WorkspaceId::new(&row.workspace_id),
+            );
+            let (end, account, Ok(model), workspace) = key else { continue };
+            if let Entry::Occupied(mut left) = self.changes.entry((end, account, model, workspace)) {
+                left.get_mut().add(&row.negated());
+                if left.get().is_nothing() {
+                    left.remove();
+                }
+            }
+        }
         self.last_beat = Micros(unsigned(flush.beat.at_us));
         if flush.forget_before_us.is_some() {
             self.last_forgotten = self.last_beat;

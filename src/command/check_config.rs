@@ -10,6 +10,13 @@ pub(super) fn run(settings: &Settings) -> Outcome {
         let shown = shown(name, &values[name]);
         println!("{name} = {shown}    # {source}:{meaning}");
     }
+    if settings.database_url.starts_with("postgres") {
+        println!();
+        println!(
+            "warning: several processes can share a PostgreSQL, but each keeps limits of its own: of N processes, N"
+        );
+        println!("         times a limit can pass together.");
+    }
     Ok(())
 }
 

@@ -60,6 +60,9 @@ fn apart(settings: Settings) -> Settings {
     if demo.journal_folder == usual.journal_folder {
         demo.journal_folder = "data/demo-journal".into();
     }
+    if demo.spool_folder == usual.spool_folder {
+        demo.spool_folder = "data/demo-spool".into();
+    }
     demo
 }
 

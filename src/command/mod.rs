@@ -11,11 +11,14 @@ use crate::{
 
 mod account;
 mod apply;
+mod backup;
 mod check_config;
+mod copy;
 mod demo;
 mod key;
 mod migrate;
 mod report;
+mod restore;
 mod simulate;
 mod user;
 mod verify;
@@ -58,6 +61,12 @@ enum Command {
     Verify(Verify),
     /// Bring the database to this version's schema
     Migrate,
+    /// Move a stopped installation between SQLite and PostgreSQL, and compare what arrived
+    Copy(Copy),
+    /// Write everything into one file while the installation runs (SQLite)
+    Backup(File),
+    /// Put a backup in the database's place while nothing runs on it (SQLite)
+    Restore(Restore),
     /// Check the settings and list them with their sources
     CheckConfig,
 }
@@ -177,6 +186,37 @@ struct Verify {
     of: OfAccount,
 }
 
+#[derive(Debug, Args)]
+struct Copy {
+    /// The database to read: sqlite://PATH or postgres://…
+    #[arg(long, value_name = "URL")]
+    from: String,
+    /// The database to fill, which must hold nothing
+    #[arg(long, value_name = "URL")]
+    to: String,
+}
+
+#[derive(Debug, Args)]
+struct File {
+    /// The file to write, which must not exist
+    file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct Restore {
+    /// A file that `sluice backup` wrote
+    file: PathBuf,
+    /// Go on with another key file than the backup was sealed under; the providers' credentials have to be typed again
+    #[arg(long)]
+    other_key: bool,
+}
+
+/// The file of a SQLite address.
+fn sqlite_file(url: &str) -> Option<PathBuf> {
+    let path = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"))?;
+    path.split('?').next().map(PathBuf::from)
+}
+
 /// Runs one command line to its end.
 ///
 /// # Errors
@@ -202,6 +242,9 @@ pub fn run(line: Line) -> Outcome {
             Command::Report(it) => report::run(&settings, it).await,
             Command::Verify(it) => verify::run(&settings, it).await,
             Command::Migrate => migrate::run(&settings).await,
+            Command::Copy(it) => copy::run(it).await,
+            Command::Backup(it) => backup::run(&settings, it).await,
+            Command::Restore(it) => restore::run(&settings, it).await,
             Command::CheckConfig => check_config::run(&settings),
             Command::Simulate(_) => unreachable!("answered above, since it needs no settings"),
         }

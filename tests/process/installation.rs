@@ -24,6 +24,8 @@ pub(crate) struct Installation {
     stamped: bool,
     wall_clock: bool,
     target: Target,
+    /// Another database than the file in the folder.
+    pub(crate) database: Option<String>,
 }
 
 /// Where calls go: enough for a caller in a task of its own.
@@ -66,6 +68,7 @@ impl Installation {
             stamped: false,
             wall_clock: false,
             target: Target { gateway, client },
+            database: None,
         }
     }
 
@@ -105,6 +108,9 @@ impl Installation {
             .env("SLUICE_GATEWAY_ADDR", self.gateway.to_string())
             .env("SLUICE_STAMP_ADMISSIONS", self.stamped.to_string())
             .env("SLUICE_LOG", "warn");
+        if let Some(url) = &self.database {
+            command.env("SLUICE_DATABASE_URL", url);
+        }
         if self.wall_clock {
             command
                 .env("LD_PRELOAD", fake_time())

@@ -1,9 +1,14 @@
 //! The whole process: real program, real file, real HTTP.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod databases;
+#[allow(dead_code, reason = "tests of the store use the rest of it")]
+#[path = "../../crates/store/tests/contract/engine.rs"]
+mod engine;
 mod installation;
 mod killed;
 mod lanes;
+mod trouble;
 
 use installation::Installation;
 

@@ -1,0 +1,289 @@
+//! What ended since the last flush, added up per series and minute: as small for a thousand calls as for one.
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    time::Duration,
+};
+
+use domain::Cause;
+use gateway::{CallRecord, Lane as CallLane, Outcome, Record, StoppedRecord};
+use store::{
+    call_log::CallRow,
+    rollup::{Batch, CallDelta, Figures, Histogram, Lane, Peak, SeriesKey},
+};
+
+const MINUTE_MS: i64 = 60_000;
+
+const HOUR_MS: i64 = 3_600_000;
+
+/// Of calls without refusal or failure the log takes a thousand at once and then twenty a second: at most 1.7 million a
+/// day, however many there are.
+const ORDINARY: Room = Room::new(1_000.0, 20.0);
+
+/// Of refused and failed calls, which people look for.
+const NOTABLE: Room = Room::new(5_000.0, 200.0);
+
+/// Log rows that wait for one packet.
+const LOGGED_WAITING: usize = 20_000;
+
+/// Pairs of series and minute that wait while neither database nor spool takes them: about 50 MB.
+const DELTAS_WAITING: usize = 64_000;
+
+/// What waits to be written.
+#[derive(Debug)]
+pub struct Waiting {
+    deltas: BTreeMap<(SeriesKey, i64), CallDelta>,
+    calls: Vec<CallRow>,
+    keys_used: BTreeMap<String, i64>,
+    peaks: Vec<Peak>,
+    ordinary: Room,
+    notable: Room,
+    lost: u64,
+}
+
+/// How many calls the log still takes: all of them while few end, a sample of many.
+#[derive(Debug)]
+struct Room {
+    left: f64,
+    most: f64,
+    a_second: f64,
+}
+
+impl Room {
+    const fn new(most: f64, a_second: f64) -> Self {
+        Self { left: most, most, a_second }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.left = (self.left + self.a_second * time.as_secs_f64()).min(self.most);
+    }
+
+    fn take(&mut self) -> bool {
+        let some = self.left >= 1.0;
+        if some {
+            self.left -= 1.0;
+        }
+        some
+    }
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self {
+            deltas: BTreeMap::new(),
+            calls: Vec::new(),
+            keys_used: BTreeMap::new(),
+            peaks: Vec::new(),
+            ordinary: ORDINARY,
+            notable: NOTABLE,
+            lost: 0,
+        }
+    }
+}
+
+impl Waiting {
+    /// Adds records of calls that ended within `time` since the last ones.
+    pub fn add(&mut self, records: impl IntoIterator<Item = Record>, time: Duration) {
+        self.ordinary.pass(time);
+        self.notable.pass(time);
+        for record in records {
+            match record {
+                Record::Call(call) => self.call(&call),
+                Record::Stopped(stopped) => self.stopped(&stopped),
+            }
+        }
+    }
+
+    fn call(&mut self, call: &CallRecord) {
+        let lane = match call.lane {
+            CallLane::Limited => Lane::Limited,
+            CallLane::Batch => Lane::Batch,
+            CallLane::Free => return,
+        };
+        let series = SeriesKey {
+            account: call.caller.account.as_str().to_owned(),
+            lane,
+            workspace: call.caller.workspace.as_str().to_owned(),
+            model: call.model.as_str().to_owned(),
+        };
+        let Some(delta) = self.delta(series, call.started_at_ms) else { return };
+        delta.figures.add(&figures(call));
+        if matches!(call.outcome, Outcome::Ok) {
+            delta.latency.count(call.latency_us);
+        }
+        if let Some(ttft_us) = call.ttft_us {
+            delta.ttft.count(ttft_us);
+        }
+        self.used(call.caller.key.as_str(), call.started_at_ms);
+        let room = if call.outcome.failed() { &mut self.notable } else { &mut self.ordinary };
+        if self.calls.len() < LOGGED_WAITING && room.take() {
+            self.calls.push(row(call, lane));
+        }
+    }
+
+    fn stopped(&mut self, stopped: &StoppedRecord) {
+        let series = SeriesKey {
+            account: stopped.caller.account.as_str().to_owned(),
+            lane: Lane::Stopped,
+            workspace: stopped.caller.workspace.as_str().to_owned(),
+            model: String::new(),
+        };
+        let Some(delta) = self.delta(series, stopped.at_ms) else { return };
+        delta.figures.calls += 1;
+        self.used(stopped.caller.key.as_str(), stopped.at_ms);
+    }
+
+    /// `None` when so much waits already that one more would not fit.
+    fn delta(&mut self, series: SeriesKey, at_ms: i64) -> Option<&mut CallDelta> {
+        let full = self.deltas.len() >= DELTAS_WAITING;
+        let delta = match self.deltas.entry((series, at_ms.div_euclid(MINUTE_MS))) {
+            Entry::Vacant(_) if full => {
+                self.lost += 1;
+                return None;
+            }
+            Entry::Vacant(free) => {
+                let series = free.key().0.clone();
+                let (figures, latency, ttft) = (Figures::default(), Histogram::default(), Histogram::default());
+                free.insert(CallDelta { series, first_at_ms: at_ms, figures, latency, ttft })
+            }
+            Entry::Occupied(known) => known.into_mut(),
+        };
+        delta.first_at_ms = delta.first_at_ms.min(at_ms);
+        Some(delta)
+    }
+
+    fn used(&mut self, key: &str, at_ms: i64) {
+        match self.keys_used.get_mut(key) {
+            Some(last) => *last = at_ms.max(*last),
+            None => {
+                self.keys_used.insert(key.to_owned(), at_ms);
+            }
+        }
+    }
+
+    /// Notes peaks of use.
+    pub fn peaks(&mut self, peaks: Vec<Peak>) {
+        // Of the same hour the store keeps the highest, so those that could not be written are only merged.
+        for peak in peaks {
+            let same = |it: &&mut Peak| {
+                (&it.account, &it.model, it.at_ms / HOUR_MS) == (&peak.account, &peak.model, peak.at_ms / HOUR_MS)
+            };
+            match self.peaks.iter_mut().find(same) {
+                Some(known) => known.tokens = known.tokens.max(peak.tokens),
+                None => self.peaks.push(peak),
+            }
+        }
+    }
+
+    /// Takes everything, as what one packet holds; `None` if there is nothing.
+    pub fn pack(&mut self) -> Option<Vec<u8>> {
+        let batch = Batch {
+            deltas: std::mem::take(&mut self.deltas).into_values().collect(),
+            calls: std::mem::take(&mut self.calls),
+            keys_used: std::mem::take(&mut self.keys_used).into_iter().collect(),
+            peaks: std::mem::take(&mut self.peaks),
+            usage: None,
+        };
+        (!batch.is_empty()).then(|| batch.to_bytes())
+    }
+
+    /// Calls that found no room so far.
+    pub const fn lost(&self) -> u64 {
+        self.lost
+    }
+}
+
+fn figures(call: &CallRecord) -> Figures {
+    let mut it = Figures {
+        calls: 1,
+        estimated: i64::from(call.tokens.estimated && call.outcome.admitted()),
+        fell_back: i64::from(call.fell_back),
+        tokens_prompt: signed(call.tokens.prompt),
+        tokens_output: signed(call.tokens.output),
+        tokens_total: signed(call.tokens.total),
+        ..Figures::default()
+    };
+    match call.outcome {
+        Outcome::Ok => {
+            it.latency_sum_us = signed(call.latency_us);
+            it.latency_count = 1;
+        }
+        Outcome::Refused(refused) => match refused.cause {
+            Cause::Requests => it.refused_requests = 1,
+            Cause::Tokens => it.refused_tokens = 1,
+            Cause::Surge => it.refused_surge = 1,
+        },
+        Outcome::Provider { status: 500.., .. } => it.upstream_5xx = 1,
+        Outcome::Provider { .. } => it.upstream_4xx = 1,
+        Outcome::Undecided | Outcome::Unreachable => it.unreachable = 1,
+        Outcome::Broken => it.broken = 1,
+        Outcome::Timeout => it.timed_out = 1,
+        Outcome::HangUp => it.hung_up = 1,
+    }
+    if let Some(ttft_us) = call.ttft_us {
+        it.ttft_sum_us = signed(ttft_us);
+        it.ttft_count = 1;
+    }
+    it
+}
+
+fn row(call: &CallRecord, lane: Lane) -> CallRow {
+    let refused = match call.outcome {
+        Outcome::Refused(refused) => Some(refused),
+        _ => None,
+    };
+    let cause = refused.map(|it| it.cause).or(match call.outcome {
+        Outcome::Provider { cause, .. } => cause,
+        _ => None,
+    });
+    CallRow {
+        account_id: call.caller.account.as_str().to_owned(),
+        at_ms: call.started_at_ms,
+        id: call.request_id.to_string(),
+        workspace_id: call.caller.workspace.as_str().to_owned(),
+        key_id: call.caller.key.as_str().to_owned(),
+        model_code: call.model.as_str().to_owned(),
+        lane: lane.as_str().to_owned(),
+        outcome: word(&call.outcome).to_owned(),
+        status: i64::from(call.outcome.status()),
+        cause: cause.map(|it| it.as_str().to_owned()),
+        scope: refused.map(|it| it.scope.as_str().to_owned()),
+        window_s: refused.map(|it| signed(it.window.seconds())),
+        explanation: refused.map(|it| {
+            serde_json::json!({
+                "limit": it.limit, "used": it.used, "needed": it.needed, "retry_after_us": it.retry_after_us,
+            })
+            .to_string()
+        }),
+        tokens_prompt: signed(call.tokens.prompt),
+        tokens_output: signed(call.tokens.output),
+        tokens_total: signed(call.tokens.total),
+        estimated: call.tokens.estimated,
+        streamed: call.streamed,
+        latency_us: matches!(call.outcome, Outcome::Ok).then_some(signed(call.latency_us)),
+        ttft_us: call.ttft_us.map(signed),
+        upstream_id: None,
+        notable: call.outcome.failed(),
+    }
+}
+
+/// The outcome in the call log's words.
+fn word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ok => "ok",
+        Outcome::Refused(_) => "refused",
+        Outcome::Undecided => "undecided",
+        Outcome::Provider { .. } => "provider",
+        Outcome::Unreachable => "unreachable",
+        Outcome::Broken => "broken",
+        Outcome::Timeout => "timeout",
+        Outcome::HangUp => "hang-up",
+    }
+}
+
+/// Far above any real count, and far enough below 2^63 that sums over years stay within it.
+const LARGEST: i64 = 1_000_000_000_000;
+
+pub(super) fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(LARGEST).min(LARGEST)
+}
