@@ -3,7 +3,7 @@
 use super::page::{Viewer, message, use_page};
 use crate::{
     paths,
-    ui::{Dialog, Icon, PlainForm},
+    ui::{Dialog, Icon, Moment, PlainForm},
 };
 use domain::Action;
 use leptos::prelude::*;
@@ -42,11 +42,18 @@ pub fn Frame(children: Children) -> impl IntoView {
             </p>
         }
     });
+    let stale = page.stale_since.filter(|_| framed).map(|ms| {
+        view! {
+            <p class="notice near" role="status">
+                "Figures are stale since "<Moment ms=ms/>": the database does not take new ones. Calls go on and are added when it does."
+            </p>
+        }
+    });
     view! {
         <a class="skip" href="#main">"Skip to main content"</a>
         <div class="frame" class:alone=!framed>
             {page.viewer.map(|viewer| view! { <TopBar viewer=viewer theme=page.theme/><Navigation/> })}
-            <main id="main" tabindex="-1">{children()}</main>
+            <main id="main" tabindex="-1">{stale}{children()}</main>
         </div>
         <div class="toasts" role="status">{toast}</div>
         {framed.then(|| view! { <Shortcuts/> })}

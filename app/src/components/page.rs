@@ -42,6 +42,8 @@ pub struct PageContext {
     pub once: Option<String>,
     /// Where model clients point their base URL.
     pub gateway_url: String,
+    /// Since when calls are missing from the figures, in milliseconds of the epoch; `None` while none are.
+    pub stale_since: Option<i64>,
 }
 
 /// The context of this request; an empty one where there is no request.

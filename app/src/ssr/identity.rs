@@ -28,19 +28,33 @@ pub fn caller() -> Result<Caller, ApiError> {
     parts().extensions.get::<Caller>().cloned().ok_or_else(|| fail(ApiError::SignedOut))
 }
 
-/// The member of a session, with the rights of this moment.
-pub(crate) async fn find(state: &ConsoleState, session: &Session, request_id: Option<String>) -> Option<Caller> {
-    let member = session.get::<String>(MEMBER_KEY).await.ok().flatten()?;
+/// The member of a session, with the rights of this moment; `None` where nobody is signed in.
+///
+/// # Errors
+/// When the database does not answer: who it is cannot be told, and must not be taken for nobody.
+pub(crate) async fn find(
+    state: &ConsoleState,
+    session: &Session,
+    request_id: Option<String>,
+) -> Result<Option<Caller>, ApiError> {
+    let unreadable = |error: tower_sessions::session::Error| {
+        tracing::warn!(%error, "a session could not be read");
+        ApiError::Unavailable
+    };
+    let Some(member) = session.get::<String>(MEMBER_KEY).await.map_err(unreadable)? else { return Ok(None) };
+    let unanswered = |error: ControlError| {
+        tracing::warn!(%error, "a session's member could not be read");
+        ApiError::Unavailable
+    };
     let found = control::sign_in::actor(&state.control, &member, request_id).await;
-    let actor =
-        found.inspect_err(|error| tracing::error!(%error, "a session's member could not be read")).ok().flatten()?;
-    let account = control::accounts::settings(&state.control, &actor).await.ok()?.name;
+    let Some(actor) = found.map_err(unanswered)? else { return Ok(None) };
+    let account = control::accounts::settings(&state.control, &actor).await.map_err(unanswered)?.name;
     let workspace = match &actor.standing.workspace {
         Some(id) => workspace_name(state, &actor, id.as_str()).await,
         None => None,
     };
     let viewer = Viewer { email: actor.name.clone(), account, workspace, standing: actor.standing.clone() };
-    Some(Caller { viewer, actor })
+    Ok(Some(Caller { viewer, actor }))
 }
 
 async fn workspace_name(state: &ConsoleState, actor: &Actor, id: &str) -> Option<String> {

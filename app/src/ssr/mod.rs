@@ -13,6 +13,7 @@ pub(crate) mod rate_limit;
 mod router;
 pub(crate) mod settings;
 mod shell;
+mod trouble;
 
 pub use answer::{answer, fail};
 pub use identity::{Caller, accept, caller, set_up, sign_in, sign_out};
@@ -23,7 +24,7 @@ use crate::{
     error::ApiError,
     outcome::{FieldError, Outcome},
 };
-use control::{Control, ControlError};
+use control::{Control, ControlError, StoreError};
 use domain::AccountId;
 use leptos::prelude::*;
 use std::sync::Arc;
@@ -35,10 +36,18 @@ pub struct ConsoleState {
     pub control: Control,
     /// What is used at this moment.
     pub live: Arc<dyn LiveUse>,
+    /// How old the figures are.
+    pub figures: Arc<dyn FigureAge>,
     /// The proof that limits were kept; `None` where admissions are not journalled.
     pub proof: Option<Arc<dyn Proof>>,
     /// What the process decided.
     pub settings: Arc<ConsoleSettings>,
+}
+
+/// The port through which the process says how old the figures are.
+pub trait FigureAge: Send + Sync {
+    /// Since when calls are missing from the figures, in milliseconds of the epoch; `None` while none are.
+    fn stale_since(&self) -> Option<i64>;
 }
 
 /// The port through which the process lets the console check the recorded admissions.
@@ -83,6 +92,10 @@ pub(crate) fn failure(error: ControlError) -> ApiError {
     fail(match error {
         ControlError::Forbidden(reason) => ApiError::Forbidden(sentence(reason)),
         ControlError::NotFound(_) => ApiError::NotFound,
+        ControlError::Store(error @ (StoreError::Busy(_) | StoreError::Unavailable(_))) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the database does not answer");
+            ApiError::Unavailable
+        }
         ControlError::Store(error) => {
             let request = request_id().unwrap_or_default();
             tracing::error!(error = &error as &dyn std::error::Error, request, "a use case failed");

@@ -3,7 +3,7 @@
 use super::{
     Caller, ConsoleState,
     answer::{FLASH, NativeForm, ONCE, leave_in},
-    assets, document, identity, live, monitoring, shell,
+    assets, document, identity, live, monitoring, shell, trouble,
 };
 use crate::{
     components::page::PageContext,
@@ -53,10 +53,12 @@ async fn files(request: Request, next: Next) -> Response {
 
 /// Finds out who asks, once for each request.
 async fn identify(State(state): State<ConsoleState>, mut request: Request, next: Next) -> Response {
-    if let Some(session) = request.extensions().get::<Session>().cloned()
-        && let Some(caller) = identity::find(&state, &session, request_id(&request)).await
-    {
-        request.extensions_mut().insert(caller);
+    if let Some(session) = request.extensions().get::<Session>().cloned() {
+        match identity::find(&state, &session, request_id(&request)).await {
+            Ok(Some(caller)) => drop(request.extensions_mut().insert(caller)),
+            Ok(None) => {}
+            Err(error) => return trouble::answer(&request, &error, state.figures.stale_since()),
+        }
     }
     next.run(request).await
 }
@@ -86,6 +88,7 @@ async fn page(State(state): State<ConsoleState>, mut request: Request) -> Respon
         flash,
         once,
         gateway_url: state.settings.gateway_url.clone(),
+        stale_since: state.figures.stale_since(),
     };
     // The router of the pages sees paths as people type them.
     if let Some(path) = request.uri().path().strip_suffix('/').filter(|it| !it.is_empty()) {

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test and example uses a part of it")]
 
-use app::ssr::{ConsoleSettings, ConsoleState, LiveCell, LiveFigures, LiveUse};
+use app::ssr::{ConsoleSettings, ConsoleState, FigureAge, LiveCell, LiveFigures, LiveUse};
 use axum::Router;
 use control::{
     Actor, Control, Passwords, Secret, Sessions, SystemWallClock, Vault, WallClock, apply, members, workspaces,
@@ -112,12 +112,22 @@ async fn installed(folder: &Path, passwords: Passwords) -> (Control, Router, Arc
     let state = ConsoleState {
         control: control.clone(),
         live: Arc::clone(&live) as Arc<dyn LiveUse>,
+        figures: Arc::new(Fresh),
         proof: None,
         settings: Arc::new(ConsoleSettings { gateway_url: "http://127.0.0.1:8080".to_owned(), secure_cookies: false }),
     };
     let sessions =
         SessionManagerLayer::new(Sessions::new(control.clone())).with_secure(false).with_same_site(SameSite::Lax);
     (control, app::ssr::router(state).layer(sessions), live)
+}
+
+/// Figures that are never stale.
+struct Fresh;
+
+impl FigureAge for Fresh {
+    fn stale_since(&self) -> Option<i64> {
+        None
+    }
 }
 
 /// An installation with an owner, a viewer, models, workspaces and calls.
