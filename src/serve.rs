@@ -151,7 +151,7 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
     let sync = Sync { control: control.clone(), ledger: Arc::clone(&ledger), snapshot: Arc::clone(&snapshot) };
     let rows = sync.load().await?;
     sync.restore_learned(&rows);
-    let node = node(control.store());
+    let node = node(&settings, control.store());
     usage::restore(control.store(), &ledger, &rows, &node, control.now_ms()).await?;
 
     let stop = Stop {
@@ -212,11 +212,15 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
     Ok(Running { control, console_addr, gateway_addr, set_up_token, sync, stop })
 }
 
-/// Under which name this process keeps its charges: whatever address it listens on, it finds them again. Processes that
-/// share a PostgreSQL do so on machines of their own.
-fn node(store: &control::Store) -> String {
-    let machine = || std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    if store.is_postgres() { machine().trim().to_owned() } else { "this".to_owned() }
+/// Under which name this process keeps its charges: on SQLite there is one process, and it finds them again whatever address
+/// it listens on. Processes that share a PostgreSQL are told apart by machine and gateway: of two with one name, a start
+/// would take the other's last second for its own unclean stop.
+fn node(settings: &Settings, store: &control::Store) -> String {
+    if !store.is_postgres() {
+        return "this".to_owned();
+    }
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{} {}", machine.trim(), settings.gateway_addr)
 }
 
 fn proof(settings: &Settings) -> Option<Arc<dyn Proof>> {
