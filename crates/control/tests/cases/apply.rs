@@ -69,7 +69,7 @@ name = "ads"
          + workspace ads"
     );
     assert_eq!(it.apply(&it.owner, text).await.unwrap().changes, []);
-    let models = control::models::list(&it.control, &it.owner).await.unwrap();
+    let models = models::list(&it.control, &it.owner).await.unwrap();
     assert_eq!(models.iter().map(|it| it.code.as_str()).collect::<Vec<_>>(), ["qwen-flash", "qwen-plus"]);
 }
 
