@@ -58,9 +58,9 @@ settings! {
     /// Largest upload of a file, its form included, in bytes.
     max_file_bytes: u64 = 512 * 1024 * 1024;
     /// Connections of clients that are held at the same time; more are answered with a 503.
-    max_connections: usize = 10_000;
+    max_connections: usize = 8192;
     /// Calls that may hold a connection to one provider at the same time; more are answered with a 503.
-    max_provider_connections: usize = 10_000;
+    max_provider_connections: usize = 8192;
     /// Longest wait that `X-DashScope-Wait-Timeout` can ask for, in seconds.
     max_wait_s: u64 = 120;
     /// Time to connect to a provider, in seconds.

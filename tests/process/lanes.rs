@@ -58,7 +58,8 @@ async fn what_was_made_at_a_provider_is_its_workspaces_after_a_crash() {
     sluice.terminate();
 }
 
-#[tokio::test]
+// The provider goes on while this test waits for the process to end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_finishes_what_runs_and_loses_no_record() {
     let mut sluice = Installation::new().await;
     sluice.apply("rpm = 60000\ntpm = 10000000", "rpm = 60000");

@@ -34,8 +34,8 @@ impl Default for Settings {
         Self {
             body_limit: 32 << 20,
             file_limit: 512 << 20,
-            connections: 10_000,
-            provider_connections: 10_000,
+            connections: 8192,
+            provider_connections: 8192,
             connect_timeout: Duration::from_secs(5),
             first_byte_timeout: Duration::from_secs(300),
             silence_timeout: Duration::from_secs(120),
