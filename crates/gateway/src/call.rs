@@ -16,7 +16,7 @@ use crate::{
     relay::Answer,
     request,
     route::{self, BatchTarget, Found, Target},
-    serve::HEAD,
+    serve::{BadHead, HEAD},
     snapshot::Grant,
     upstream::Pool,
 };
@@ -161,7 +161,7 @@ pub(crate) async fn turn_away(worker: Arc<Worker>, request: Request<Incoming>) -
 }
 
 /// The bytes of an answer to a head that the server did not take, of which `line` is the beginning.
-pub(crate) fn refuse_head(gateway: &Arc<Gateway>, line: &[u8]) -> Bytes {
+pub(crate) fn refuse_head(gateway: &Arc<Gateway>, why: BadHead, line: &[u8]) -> Bytes {
     let line = String::from_utf8_lossy(line);
     let mut words = line.split(' ');
     let method = words.next().and_then(|it| it.parse().ok()).unwrap_or(Method::GET);
@@ -169,10 +169,13 @@ pub(crate) fn refuse_head(gateway: &Arc<Gateway>, line: &[u8]) -> Bytes {
     let mut head = Head::new(gateway);
     head.dialect = route::find(&method, path).dialect();
     gateway.records.push_stranger();
-    let response = head.respond(&Refusal::LargeHead, Timing::default(), None, None);
-    let (parts, body) = response.into_parts();
+    let refusal = match why {
+        BadHead::Large => Refusal::LargeHead,
+        BadHead::Unreadable => Refusal::Form("The head of the request cannot be read."),
+    };
+    let (parts, body) = head.respond(&refusal, Timing::default(), None, None).into_parts();
     let Answer::Whole(body) = body else { return Bytes::new() };
-    let mut bytes = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n".to_vec();
+    let mut bytes = format!("HTTP/1.1 {}\r\nconnection: close\r\n", parts.status).into_bytes();
     for (name, value) in &parts.headers {
         bytes.extend_from_slice(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
     }

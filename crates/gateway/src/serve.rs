@@ -25,6 +25,7 @@ use crate::{
 
 mod client;
 
+pub(crate) use self::client::BadHead;
 use self::client::{Client, Reading};
 
 /// Bytes of a request's head that are accepted.
@@ -88,7 +89,8 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, shutdown: Cance
         }
         let _ = stream.set_nodelay(true);
         let of_gateway = Arc::clone(&gateway);
-        let (client, reading) = Client::new(stream, Box::new(move |line| call::refuse_head(&of_gateway, line)));
+        let (client, reading) =
+            Client::new(stream, Box::new(move |why, line| call::refuse_head(&of_gateway, why, line)));
         let worker = Arc::clone(&worker);
         let closing = Arc::clone(&closing).notified_owned();
         if room == Room::Enough {

@@ -30,11 +30,22 @@ const LINE: usize = 256;
 const LINGERING: usize = 256 << 20;
 const LINGERING_TIME: Duration = Duration::from_secs(10);
 
-/// What the server writes of itself about a head that it does not take.
-const REFUSED: &[u8] = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n";
+/// What the server writes of itself about heads that it does not take.
+const REFUSED: [(&[u8], BadHead); 3] = [
+    (b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n", BadHead::Large),
+    (b"HTTP/1.1 414 URI Too Long\r\nconnection: close\r\ncontent-length: 0\r\n", BadHead::Large),
+    (b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n", BadHead::Unreadable),
+];
+
+/// Why the server does not take a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BadHead {
+    Large,
+    Unreadable,
+}
 
 /// Writes the answer to a head that the server does not take; it is told the first line, as far as it was kept.
-type Refuse = Box<dyn Fn(&[u8]) -> Bytes + Send>;
+type Refuse = Box<dyn Fn(BadHead, &[u8]) -> Bytes + Send>;
 
 pub(super) struct Client {
     reading: Arc<Mutex<Reading>>,
@@ -77,11 +88,12 @@ impl Client {
 
     /// Takes the server's own refusal of a head, and writes one with a body.
     fn replace(&mut self, begin: &[u8]) -> bool {
-        if !begin.starts_with(REFUSED) {
+        // Statuses that are looked for begin with a 4; most answers do not.
+        let Some((_, why)) = REFUSED.iter().find(|it| begin.get(9) == Some(&b'4') && begin.starts_with(it.0)) else {
             return false;
-        }
+        };
         let reading = self.reading.lock();
-        self.instead = (self.refuse)(&reading.line[..reading.line_length]);
+        self.instead = (self.refuse)(*why, &reading.line[..reading.line_length]);
         true
     }
 

@@ -162,6 +162,17 @@ async fn a_head_that_is_too_large_is_refused_in_the_dialect_of_its_path() {
             assert!(head.contains("\r\ncontent-type: application/json"), "{head}");
         }
     }
+    for (request, status) in [
+        (format!("GET /v1/{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(70_000)), "431"),
+        ("GET /v1/models HTTP/1.1\r\nbad name: x\r\n\r\n".to_owned(), "400"),
+    ] {
+        let mut io = TcpStream::connect(house.addr).await.unwrap();
+        io.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        io.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.ends_with('}'), "{answer}");
+        assert!(answer.contains("\r\nx-request-id: ") && answer.contains(r#"{"error":{"message":""#), "{answer}");
+    }
     assert!(house.provider.log().received().is_empty());
 }
 
