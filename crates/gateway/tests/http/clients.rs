@@ -39,6 +39,32 @@ async fn a_body_that_trickles_in_is_cut_off() {
 }
 
 #[tokio::test]
+async fn a_head_that_trickles_in_is_cut_off() {
+    let settings = Settings { client_timeout: Duration::from_millis(300), ..Settings::default() };
+    let house = House::with(settings, |_| {}).await;
+    let (mut reader, mut writer) = TcpStream::connect(house.addr).await.unwrap().into_split();
+    writer.write_all(b"GET /v1/models HTTP/1.1\r\n").await.unwrap();
+    let mut pace = tokio::time::interval(Duration::from_millis(5));
+    let (mut answer, mut sent) = (Vec::new(), 0);
+    let ended = reader.read_to_end(&mut answer);
+    tokio::pin!(ended);
+    loop {
+        tokio::select! {
+            _ = &mut ended => break,
+            _ = pace.tick(), if sent < 20_000 => {
+                // Never silent for long; writing fails once the gateway has closed.
+                sent += 1;
+                if writer.write_all(b"x").await.is_err() {
+                    break;
+                }
+            }
+        }
+    }
+    assert!(sent < 20_000, "it was not waited for");
+    assert_eq!(house.gateway.running(), 0);
+}
+
+#[tokio::test]
 async fn a_gateway_that_stops_lets_its_answers_be_read_to_their_end() {
     let house = House::with(Settings::default(), |contents| {
         let many = (0..60_000).map(|it| model(&format!("a-name-that-takes-some-room-{it}"), limits(60, 1000)));
