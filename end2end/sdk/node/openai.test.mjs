@@ -186,6 +186,27 @@ test("a provider that says nothing", async () => {
   assert.equal(silent.code, "request_timeout");
 });
 
+test("a batch from its file to its answers", async () => {
+  const line = (id, model) =>
+    JSON.stringify({ custom_id: id, method: "POST", url: "/v1/chat/completions", body: { model, messages: QUESTION } });
+  const upload = (...models) =>
+    client.files.create({ file: new File([models.map((it, n) => line(`${n}`, it)).join("\n")], "calls.jsonl"), purpose: "batch" });
+  const file = await upload("roomy", "renamed");
+  const begun = await client.batches.create({
+    input_file_id: file.id,
+    endpoint: "/v1/chat/completions",
+    completion_window: "24h",
+  });
+  const batch = await client.batches.retrieve(begun.id);
+  assert.deepEqual([batch.status, batch.request_counts.completed], ["completed", 2]);
+  const answers = (await (await client.files.content(batch.output_file_id)).text()).trim().split("\n");
+  assert.deepEqual(answers.map((it) => JSON.parse(it).custom_id), ["0", "1"]);
+  assert.ok((await all(client.files.list())).some((it) => it.id === file.id));
+  const refused = await failure(() => upload("roomy", "not-granted"));
+  assert.ok(refused instanceof OpenAI.PermissionDeniedError, `${refused}`);
+  assert.match(refused.message, /Line 2 of the file\.$/);
+});
+
 for (const options of [{ headers: ENDLESS }, acting("silence-after=3")]) {
   test(`leaving a stream ends the call at the provider: ${options.headers["x-stand-in"]}`, async () => {
     for await (const chunk of await ask({ stream: true }, options)) {
