@@ -1,4 +1,5 @@
-"""The SDKs for Node: their tests are written in JavaScript, and run against the same installation."""
+"""The SDKs for Node: their tests are written in JavaScript, and run against the same installation. Both SDKs name Node 22
+as the oldest they support; what is tested here works with 20 as well."""
 
 import os
 import pathlib
