@@ -25,7 +25,7 @@ enum Route {
     Messages,
 }
 
-const SENT: &str = "fast";
+const SENT: &str = "\"fast\"";
 /// The name that the provider has for it, as the splice writes it.
 const FORWARDED: &str = r#""qwen-flash-\"2026\"""#;
 
@@ -78,7 +78,7 @@ impl Body {
         let has = |wanted: &str| self.members.iter().any(|(key, _)| *key == wanted);
         let streams = self.route.asks_for_counts() && has("stream");
         let value = |key: &str, it: &str| match (key, it) {
-            ("model", _) if it == json!(SENT).to_string() => FORWARDED.to_owned(),
+            ("model", SENT) => FORWARDED.to_owned(),
             ("stream_options", "null") if streams => r#"{"include_usage":true}"#.into(),
             ("stream_options", "{ }") if streams => r#"{"include_usage":true }"#.into(),
             ("stream_options", r#"{ "x":1}"#) if streams => r#"{"include_usage":true, "x":1}"#.into(),
@@ -106,7 +106,7 @@ fn bodies() -> impl Strategy<Value = Body> {
             let unit = |c: char| c.encode_utf16(&mut [0; 2]).iter().map(|it| format!("\\u{it:04X}")).collect();
             text.chars().map(|c| if escape && !c.is_ascii() { unit(c) } else { c.to_string() }).collect::<String>()
         });
-    let model = prop::sample::select(vec!["\"qwen-plus\"", "\"fast\"", "\"qwen\\u002dplus\""]);
+    let model = prop::sample::select(vec!["\"qwen-plus\"", SENT, "\"qwen\\u002dplus\""]);
     let options = prop::sample::select(vec![
         "null",
         "{ }",
