@@ -9,6 +9,8 @@ step "the browser part"
 cargo run -p xtask -- browser --dev
 step "Rust"
 cargo test
+step "every interleaving at the limiter's locks"
+RUSTFLAGS="--cfg loom" cargo test -p limiter --test loom --target-dir target/loom
 step "official SDKs"
 cargo build -p sluice -p testkit --bins
 .venv/bin/python -m pytest -q end2end/sdk

@@ -91,8 +91,21 @@ settings! {
     spool_folder: PathBuf = PathBuf::from("data/spool");
     /// How much may wait there, in MiB.
     spool_max_mib: u64 = 1024;
+    /// When the use of limits cannot be kept for longer than a second: `relaxed` goes on and raises an alarm, `strict`
+    /// refuses calls with 503 until it can.
+    durability: Durability = Durability::Relaxed;
     /// For tests alone: tells the provider the exact instant of each admission, in a header.
     stamp_admissions: bool = false;
+}
+
+/// What happens to calls while the store lags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// They go on: a crash in that time could grant more than the limits until a minute has passed.
+    Relaxed,
+    /// They are refused: what a crash loses is never more than the second that is held back after it.
+    Strict,
 }
 
 /// One line that says what is wrong and where.
@@ -191,6 +204,15 @@ impl Settings {
             }
         }
         Ok(())
+    }
+
+    /// The numbers of surge protection.
+    pub fn surge(&self) -> limiter::Surge {
+        limiter::Surge {
+            least: self.surge_floor,
+            share_percent: self.surge_share_percent,
+            growth_percent: self.surge_growth.saturating_mul(100),
+        }
     }
 
     /// What developers put into their client as base URL, without a path.

@@ -5,6 +5,7 @@ mod outbox;
 mod waiting;
 
 use std::{
+    collections::HashMap,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -13,7 +14,8 @@ use std::{
 
 use control::{SystemWallClock, WallClock};
 use gateway::Records;
-use limiter::Ledger;
+use limiter::{CellKey, Learned, Ledger};
+use parking_lot::Mutex;
 use store::{Store, rollup::Peak, usage::UsageFlush};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -47,6 +49,8 @@ pub struct Flush {
     pub journal: Option<Journal>,
     /// Whose peaks and learning are kept.
     pub ledger: Arc<Ledger>,
+    /// What of its learning is kept already.
+    pub kept: Arc<Kept>,
     /// Where packets wait.
     pub outbox: Outbox,
     /// Told up to when everything is durable.
@@ -57,7 +61,6 @@ pub struct Flush {
 struct Attempt {
     writing: Pin<Box<dyn Future<Output = store::Result<()>> + Send>>,
     usage: Option<UsageFlush>,
-    began: Instant,
     at_ms: i64,
 }
 
@@ -116,17 +119,14 @@ impl Flush {
             if last || tick.is_multiple_of(SLOW) {
                 waiting.peaks(peaks(&self.ledger, now_ms));
             }
-            let usage = self.usage.flush(now_ms, last);
-            if let Some(journal) = &mut self.journal {
-                // A few thousand bytes into the page cache.
-                tokio::task::block_in_place(|| journal.write());
-            }
+            // A few thousand bytes into the page cache.
+            let usage = tokio::task::block_in_place(|| self.gather(now_ms, last));
             trouble.lost(waiting.lost() + self.records.lost());
             if attempt.is_none() && !trouble.failing {
                 good = Instant::now();
             }
             let lagging = good.elapsed() > LAG;
-            trouble.lags(lagging, &attempt);
+            trouble.lags(lagging, &self.usage);
             if (attempt.is_none() || lagging || last)
                 && self.outbox.has_room()
                 && let Some(body) = waiting.pack()
@@ -145,6 +145,15 @@ impl Flush {
         }
     }
 
+    /// Takes the charges, then writes the journal; the charges are stored last, see [`Ledger::drain_journal`].
+    fn gather(&mut self, now_ms: i64, last: bool) -> Option<UsageFlush> {
+        let usage = self.usage.flush(now_ms, last);
+        if let Some(journal) = &mut self.journal {
+            journal.write();
+        }
+        usage
+    }
+
     /// Begins to write what waits, if anything does.
     fn attempt(&mut self, now_ms: i64, usage: Option<UsageFlush>) -> Option<Attempt> {
         let packets = self.outbox.next().unwrap_or_else(|error| {
@@ -159,7 +168,7 @@ impl Flush {
         }
         let (store, charges) = (self.store.clone(), usage.clone());
         let writing = Box::pin(async move { store.append(&packets, charges.as_ref()).await });
-        Some(Attempt { writing, usage, began: Instant::now(), at_ms: now_ms })
+        Some(Attempt { writing, usage, at_ms: now_ms })
     }
 
     /// Takes note of how an attempt ended; whether it ended well.
@@ -233,7 +242,7 @@ impl Flush {
         if let Err(error) = last.await {
             tracing::warn!(error = &error as &dyn std::error::Error, "what is stored is added up by the next start");
         }
-        keep_learned(&self.store, &self.ledger, now_ms).await;
+        self.kept.keep(&self.store, &self.ledger, now_ms).await;
     }
 }
 
@@ -245,13 +254,14 @@ async fn outcome(attempt: &mut Option<Attempt>) -> store::Result<()> {
 }
 
 impl Trouble {
-    fn lags(&mut self, lagging: bool, attempt: &Option<Attempt>) {
+    fn lags(&mut self, lagging: bool, usage: &Usage) {
         if lagging && !self.lagging {
-            let lag_ms = attempt.as_ref().map_or(0, |it| it.began.elapsed().as_millis());
-            tracing::error!(
-                lag_ms = u64::try_from(lag_ms).unwrap_or(u64::MAX),
-                "the store lags: a crash now could grant more than the limits until a minute has passed"
-            );
+            let lag_ms = u64::try_from(usage.lag().as_millis()).unwrap_or(u64::MAX);
+            let meanwhile = usage.meanwhile();
+            tracing::error!(lag_ms, "the store lags and does not keep the use of limits: {meanwhile}");
+        }
+        if self.lagging && !lagging {
+            tracing::warn!("the store keeps the use of limits again");
         }
         self.lagging = lagging;
     }
@@ -270,6 +280,8 @@ pub struct Fold {
     pub store: Store,
     /// Whose learning is kept.
     pub ledger: Arc<Ledger>,
+    /// What of its learning is kept already.
+    pub kept: Arc<Kept>,
     /// Told up to when everything is added up.
     pub freshness: Arc<Freshness>,
 }
@@ -302,7 +314,7 @@ impl Fold {
                 }
             }
             if tick % SLOW == 3 && !failing {
-                keep_learned(&self.store, &self.ledger, now_ms).await;
+                self.kept.keep(&self.store, &self.ledger, now_ms).await;
             }
         }
     }
@@ -325,21 +337,159 @@ fn peaks(ledger: &Ledger, now_ms: i64) -> Vec<Peak> {
     peaks.filter(|it| it.tokens > 0).collect()
 }
 
-/// What was learned of each model's prompts and answers survives a restart.
-async fn keep_learned(store: &Store, ledger: &Ledger, now_ms: i64) {
-    let outcome = async {
-        let mut tx = store.begin().await?;
-        for cell in ledger.cells() {
-            let learned = cell.learned();
-            let Some(output) = learned.output else { continue };
+/// What the store keeps of what cells learned: each model's factor in millionths, and its output.
+#[derive(Debug, Default)]
+pub struct Kept(Mutex<HashMap<CellKey, (i64, Option<i64>)>>);
+
+impl Kept {
+    /// What the cells of `ledger` have just been given from the store.
+    pub fn of(ledger: &Ledger) -> Self {
+        let kept = Self::default();
+        kept.note(kept.changed(ledger));
+        kept
+    }
+
+    /// What was learned since.
+    fn changed(&self, ledger: &Ledger) -> Vec<(CellKey, (i64, Option<i64>))> {
+        let kept = self.0.lock();
+        let cells = ledger.cells();
+        let learned = cells.iter().filter_map(|cell| {
+            let Learned { ratio, output } = cell.learned();
             #[expect(clippy::cast_possible_truncation, reason = "the ratio lies within 0.5 and 4")]
-            let factor_ppm = (learned.ratio * 1e6).round() as i64;
-            let key = cell.key();
-            tx.set_learned(key.account.as_str(), key.model.as_str(), factor_ppm, signed(output), now_ms).await?;
+            let learned = ((ratio * 1e6).round() as i64, output.map(signed));
+            // Nothing was ever learned of a model that is as it began.
+            let known = kept.get(cell.key()).copied().unwrap_or((1_000_000, None));
+            (learned != known).then(|| (cell.key().clone(), learned))
+        });
+        learned.collect()
+    }
+
+    fn note(&self, changed: Vec<(CellKey, (i64, Option<i64>))>) {
+        self.0.lock().extend(changed);
+    }
+
+    /// What was learned of each model's prompts and answers survives a restart.
+    async fn keep(&self, store: &Store, ledger: &Ledger, now_ms: i64) {
+        let changed = self.changed(ledger);
+        if changed.is_empty() {
+            return;
         }
-        tx.commit().await
+        let outcome = async {
+            let mut tx = store.begin().await?;
+            for (key, (factor_ppm, output)) in &changed {
+                tx.set_learned(key.account.as_str(), key.model.as_str(), *factor_ppm, *output, now_ms).await?;
+            }
+            tx.commit().await
+        };
+        match outcome.await {
+            Ok(()) => self.note(changed),
+            Err(error) => tracing::warn!(%error, "what was learned of the models is not stored"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::atomic::{AtomicBool, AtomicU64, Ordering},
     };
-    if let Err(error) = outcome.await {
-        tracing::warn!(%error, "what was learned of the models is not stored");
+
+    use domain::{AccountId, Limits, ModelCode, Tpm, WorkspaceId};
+    use limiter::{
+        BucketCharge, CellLimits, Decision, Demand, Keeping, ManualClock, ScopeCharge, Settlement, Surge, verify,
+    };
+
+    use super::*;
+    use crate::{
+        clock::SystemClock,
+        config::Durability,
+        journal::{Whole, offset_us},
+    };
+
+    fn cell(ledger: &Ledger, model: &str) -> Arc<limiter::CellHandle> {
+        ledger.cell(&AccountId::new("a"), &ModelCode::parse(model).expect("a name"))
+    }
+
+    #[test]
+    fn only_what_was_learned_since_is_written() {
+        let ledger = Ledger::new(Arc::new(ManualClock::default()), Surge::default());
+        let cells = ["restored", "untouched", "factor-alone"].map(|it| cell(&ledger, it));
+        cells[0].set_learned(Learned { ratio: 1.25, output: Some(70) });
+        let kept = Kept::of(&ledger);
+        assert_eq!(kept.changed(&ledger), [], "the store has this already");
+
+        cells[2].set_learned(Learned { ratio: 0.9, output: None });
+        let changed = kept.changed(&ledger);
+        assert_eq!(changed, [(cells[2].key().clone(), (900_000, None))]);
+        kept.note(changed);
+        assert_eq!(kept.changed(&ledger), []);
+        cells[0].set_learned(Learned { ratio: 1.25, output: Some(69) });
+        assert_eq!(kept.changed(&ledger), [(cells[0].key().clone(), (1_250_000, Some(69)))]);
+    }
+
+    /// A call ends while a flush goes on, and at that very moment the process is killed: what the next one frees because
+    /// of it must be in the journal, or the proof would claim an excess.
+    #[tokio::test]
+    async fn the_journal_knows_of_every_settlement_that_the_store_knows_of() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&format!("sqlite://{}/sluice.db", folder.path().display())).await.expect("it opens");
+        let limits = |tpm: u64| {
+            let account = Limits { rpm: None, tpm: Tpm::new(tpm) };
+            CellLimits { account, default_output: 1, ..CellLimits::default() }
+        };
+        let demand = Demand { token_ids: 1, max_output: Some(999), ..Demand::default() };
+        let keeping = Keeping { charges: true, journal: true };
+        let begin = || Arc::new(Ledger::keeping(Arc::new(SystemClock), Surge::default(), keeping));
+        for round in 0..60 {
+            let before = begin();
+            let slot = before.workspace(&WorkspaceId::new("w"));
+            let folder = folder.path().join(round.to_string());
+            let mut flush = Flush {
+                store: store.clone(),
+                records: Arc::new(Records::new(1)),
+                usage: Usage::new(Arc::clone(&before), "this".to_owned(), Durability::Relaxed),
+                journal: Some(Journal::new(Arc::clone(&before), &folder, 1).expect("a folder can be made")),
+                ledger: Arc::clone(&before),
+                kept: Arc::default(),
+                outbox: Outbox::open("this", None, 0).expect("it needs no folder"),
+                freshness: Arc::new(Freshness::new(0)),
+            };
+            let (stop, calls) = (AtomicBool::new(false), AtomicU64::new(0));
+            let usage = std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Relaxed) {
+                        let decision = cell(&before, "m").admit(slot, &limits(1_000_000_000_000), demand);
+                        let Decision::Admitted(permit, _) = decision else { panic!("there is room for years") };
+                        calls.fetch_add(1, Ordering::Relaxed);
+                        permit.settle(Settlement::Exact { prompt: None, total: 10, ended_well: true });
+                    }
+                });
+                while calls.load(Ordering::Relaxed) < 20 {
+                    std::thread::yield_now();
+                }
+                let usage = flush.gather(0, false).expect("there are charges");
+                stop.store(true, Ordering::Relaxed);
+                usage
+            });
+
+            let after = begin();
+            let mut known = 0;
+            for row in &usage.changes {
+                let charge = ScopeCharge { requests: row.requests, tokens: row.tokens };
+                known += u64::try_from(row.tokens).expect("no bucket is given back more than it has");
+                let end = limiter::Micros(u64::try_from(row.end_us).expect("after the start"));
+                cell(&after, "m").restore(BucketCharge { end, slot, account: charge, workspace: charge });
+            }
+            after.workspace(&WorkspaceId::new("w"));
+            let filling = Demand { token_ids: 1, max_output: Some(1_000_000), ..Demand::default() };
+            let filled = cell(&after, "m").admit(slot, &limits(known + 1_000), filling);
+            let mut rest = Vec::new();
+            after.drain_journal(offset_us(&folder).expect("it is there"), &mut rest);
+            let whole = Whole::open(&folder, None).expect("it was written");
+            let report = verify::run(io::Read::chain(whole, &rest[..]), None).expect("it is whole");
+            assert!(report.holds(), "round {round}: {:?}", report.rows);
+            drop(filled);
+        }
     }
 }

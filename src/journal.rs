@@ -6,7 +6,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, BufReader, Read, Write as _},
+    io::{self, BufReader, Read, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -28,6 +28,8 @@ pub struct Journal {
     offset_us: i64,
     open: Option<(i64, File)>,
     waiting: Vec<u8>,
+    /// Whether what waits goes on in the middle of a chunk whose beginning is in the open file.
+    midway: bool,
     failing: bool,
 }
 
@@ -43,8 +45,8 @@ impl Journal {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", folder.display()));
         fs::create_dir_all(folder).map_err(named)?;
         let offset_us = offset_us(folder).map_err(named)?;
-        let (folder, open, waiting, failing) = (folder.to_owned(), None, Vec::new(), false);
-        Ok(Self { ledger, folder, keep_hours, offset_us, open, waiting, failing })
+        let (folder, open, waiting) = (folder.to_owned(), None, Vec::new());
+        Ok(Self { ledger, folder, keep_hours, offset_us, open, waiting, midway: false, failing: false })
     }
 
     /// Appends what was gathered since the last time.
@@ -66,10 +68,14 @@ impl Journal {
                     tracing::error!(%error, folder = %self.folder.display(), "the admission journal cannot be written");
                 }
                 self.failing = true;
-                // What was begun may stand half in the file; what follows goes into another.
-                self.open = None;
                 if self.waiting.len() > WAITING {
                     self.waiting = Vec::new();
+                    Ledger::journal_gap(self.offset_us, &mut self.waiting);
+                    self.midway = false;
+                }
+                if !self.midway {
+                    // The file may be gone with its folder.
+                    self.open = None;
                 }
             }
         }
@@ -77,17 +83,17 @@ impl Journal {
 
     fn append(&mut self, now_ms: i64) -> io::Result<()> {
         let hour = now_ms.div_euclid(HOUR_MS);
-        if self.open.as_ref().is_none_or(|(of, _)| *of != hour) {
+        if !self.midway && self.open.as_ref().is_none_or(|(of, _)| *of != hour) {
             self.forget(now_ms)?;
             // Never one that another process began: its last chunk may be torn.
             let path = self.folder.join(format!("{now_ms:015}.{ENDING}"));
             self.open = Some((hour, OpenOptions::new().append(true).create_new(true).open(path)?));
         }
-        if let Some((_, file)) = &mut self.open {
-            file.write_all(&self.waiting)?;
-            self.waiting.clear();
-        }
-        Ok(())
+        let Some((_, file)) = &mut self.open else { return Ok(()) };
+        let before = self.waiting.len();
+        let written = pass_on(&mut self.waiting, file);
+        self.midway = !self.waiting.is_empty() && (self.midway || self.waiting.len() < before);
+        written
     }
 
     /// Deletes files that were last written before what is kept.
@@ -102,9 +108,22 @@ impl Journal {
     }
 }
 
+/// Writes what waits and keeps what could not be written: written twice, an admission would count twice.
+fn pass_on(waiting: &mut Vec<u8>, into: &mut impl Write) -> io::Result<()> {
+    while !waiting.is_empty() {
+        match into.write(waiting) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => drop(waiting.drain(..written)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// The wall clock minus the process's clock. Every process of one boot of the machine uses the first one's, so that
 /// windows across a restart are exact to the microsecond.
-fn offset_us(folder: &Path) -> io::Result<i64> {
+pub fn offset_us(folder: &Path) -> io::Result<i64> {
     let path = folder.join(format!("{}.offset", boot()));
     if let Some(known) = fs::read_to_string(&path).ok().and_then(|it| it.trim().parse().ok()) {
         return Ok(known);
@@ -273,6 +292,41 @@ mod tests {
             whole.read_to_end(&mut read).unwrap();
             assert!(read == [&a[..], &c[..]].concat(), "cut at {cut}");
             assert_eq!(whole.torn, 1);
+        }
+    }
+
+    /// A disk with room for so many bytes, a few at a time.
+    struct Full {
+        taken: Vec<u8>,
+        room: usize,
+    }
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let most = bytes.len().min(7).min(self.room);
+            if most == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.room -= most;
+            self.taken.extend_from_slice(&bytes[..most]);
+            Ok(most)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_a_full_disk_took_is_not_written_again() {
+        let chunks = [chunk(b"first"), chunk(b"second")].concat();
+        for room in 0..chunks.len() {
+            let mut disk = Full { taken: Vec::new(), room };
+            let mut waiting = chunks.clone();
+            pass_on(&mut waiting, &mut disk).expect_err("it is full");
+            disk.room = usize::MAX;
+            pass_on(&mut waiting, &mut disk).expect("there is room");
+            assert!(waiting.is_empty() && disk.taken == chunks, "after {room} bytes");
         }
     }
 

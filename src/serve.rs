@@ -12,7 +12,7 @@ use app::ssr::{ConsoleSettings, ConsoleState, Proof};
 use arc_swap::ArcSwap;
 use control::{Control, Sessions, increases, setup};
 use gateway::{Gateway, Records, Snapshot};
-use limiter::{Keeping, Ledger, Surge};
+use limiter::{Keeping, Ledger};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_sessions::ExpiredDeletion as _;
 
@@ -21,7 +21,7 @@ use crate::{
     command::Outcome,
     config::{Settings, variable},
     console, descriptors,
-    flush::{Flush, Fold, Outbox},
+    flush::{Flush, Fold, Kept, Outbox},
     freshness::{Age, Freshness},
     journal::{Journal, JournalProof},
     live::LivePort,
@@ -139,11 +139,7 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
     let control = parts::control(&settings).await?;
     control::accounts::find(&control, None).await?;
     let clock = Arc::new(SystemClock);
-    let surge = Surge {
-        least: settings.surge_floor,
-        share_percent: settings.surge_share_percent,
-        growth_percent: settings.surge_growth.saturating_mul(100),
-    };
+    let surge = settings.surge();
     let keeping = Keeping { charges: true, journal: !settings.journal_folder.as_os_str().is_empty() };
     let ledger = Arc::new(Ledger::keeping(clock.clone(), surge, keeping));
     let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
@@ -151,6 +147,7 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
     let sync = Sync { control: control.clone(), ledger: Arc::clone(&ledger), snapshot: Arc::clone(&snapshot) };
     let rows = sync.load().await?;
     sync.restore_learned(&rows);
+    let kept = Arc::new(Kept::of(&ledger));
     let node = node(&settings, control.store());
     usage::restore(control.store(), &ledger, &rows, &node, control.now_ms()).await?;
 
@@ -165,9 +162,10 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
     let mut flush = Flush {
         store: control.store().clone(),
         records: Arc::clone(&records),
-        usage: Usage::new(Arc::clone(&ledger), node),
+        usage: Usage::new(Arc::clone(&ledger), node, settings.durability),
         journal: journal(&settings, &ledger)?,
         ledger: Arc::clone(&ledger),
+        kept: Arc::clone(&kept),
         outbox: outbox(&settings, control.store())?,
         freshness: Arc::clone(&freshness),
     };
@@ -175,7 +173,7 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
     flush.begin().await?;
     stop.tasks.spawn(flush.run(stop.flush.clone()));
     let (store, cells) = (control.store().clone(), Arc::clone(&ledger));
-    stop.tasks.spawn(Fold { store, ledger: cells, freshness: Arc::clone(&freshness) }.run(stop.flush.clone()));
+    stop.tasks.spawn(Fold { store, ledger: cells, kept, freshness: Arc::clone(&freshness) }.run(stop.flush.clone()));
     stop.tasks.spawn(sync.run(rows.revision, rows.next_change_ms, stop.console.clone()));
     stop.tasks.spawn(housekeeping(control.clone(), Arc::clone(&ledger), settings.clone(), stop.console.clone()));
 

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, HashMap, btree_map::Entry},
     sync::Arc,
+    time::Duration,
 };
 
 use control::snapshot::SnapshotRows;
@@ -17,11 +18,13 @@ use store::{
 use crate::{
     clock::{SystemClock, boot},
     command::Outcome,
+    config::Durability,
     sync::limits,
 };
 
-/// Without charges, a sign of life is given so often: less than the second that a blackout covers.
-const IDLE_BEAT_US: u64 = 800_000;
+/// Without charges, a sign of life is given so often. The second that a blackout covers begins with it, and what is left
+/// of that is the time that the next flush may take.
+const IDLE_BEAT_US: u64 = 400_000;
 
 /// Buckets are of no use after a minute; twice that leaves room for late settlements.
 const KEPT_US: u64 = 120_000_000;
@@ -29,22 +32,26 @@ const KEPT_US: u64 = 120_000_000;
 /// How often old buckets are deleted.
 const FORGET_EVERY_US: u64 = 5_000_000;
 
-const SECOND_US: u64 = 1_000_000;
+/// A blackout makes good for what is charged up to so long after the last sign of life that was kept.
+const COVERED_US: u64 = 1_000_000;
 
 /// Collects charges between flushes.
 pub struct Usage {
     ledger: Arc<Ledger>,
     node: String,
     boot: String,
+    strict: bool,
     changes: BTreeMap<(u64, AccountId, ModelCode, WorkspaceId), UsageRow>,
     last_beat: Micros,
     last_forgotten: Micros,
 }
 
 impl Usage {
-    /// Charges of `ledger`, kept under the name `node`.
-    pub fn new(ledger: Arc<Ledger>, node: String) -> Self {
-        Self { ledger, node, boot: boot(), changes: BTreeMap::new(), last_beat: Micros(0), last_forgotten: Micros(0) }
+    /// Charges of `ledger`, kept under the name `node`. Under [`Durability::Strict`] the ledger admits no call that a crash
+    /// could make it forget.
+    pub fn new(ledger: Arc<Ledger>, node: String, durability: Durability) -> Self {
+        let (strict, never) = (durability == Durability::Strict, Micros(0));
+        Self { ledger, node, boot: boot(), strict, changes: BTreeMap::new(), last_beat: never, last_forgotten: never }
     }
 
     /// What is to be written now, if anything. Handed out until [`Self::written`] says that it was.
@@ -84,8 +91,25 @@ impl Usage {
             }
         }
         self.last_beat = Micros(unsigned(flush.beat.at_us));
+        if self.strict {
+            self.ledger.admit_until(self.last_beat.plus(COVERED_US));
+        }
         if flush.forget_before_us.is_some() {
             self.last_forgotten = self.last_beat;
+        }
+    }
+
+    /// How long ago the last sign of life was given that is kept.
+    pub fn lag(&self) -> Duration {
+        Duration::from_micros(SystemClock.now().since(self.last_beat))
+    }
+
+    /// What becomes of calls while the store lags.
+    pub fn meanwhile(&self) -> &'static str {
+        if self.strict {
+            "calls are refused until it does"
+        } else {
+            "a crash now could grant more than the limits until a minute has passed"
         }
     }
 
@@ -150,7 +174,7 @@ pub async fn restore(store: &Store, ledger: &Ledger, rows: &SnapshotRows, node: 
     }
     if !beat.clean {
         tracing::warn!("the last run did not stop cleanly; a second of every limit is held back for up to a minute");
-        black_out(ledger, rows, here(beat.at_us).plus(SECOND_US), now_ms);
+        black_out(ledger, rows, here(beat.at_us).plus(COVERED_US), now_ms);
     }
     if !same_clock {
         // The other boot's stamps would be taken for this one's by the next start.
@@ -191,4 +215,66 @@ fn signed(n: u64) -> i64 {
 
 fn unsigned(n: i64) -> u64 {
     u64::try_from(n).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use control::WallClock as _;
+    use limiter::{Micros, Surge};
+
+    use super::*;
+
+    const NODE: &str = "this";
+    /// Where another boot's clock stood: far ahead of this one's.
+    const THERE_US: i64 = 5_000_000_000_000_000;
+
+    fn row(end_us: i64, requests: i64) -> UsageRow {
+        UsageRow {
+            end_us,
+            account_id: "a".to_owned(),
+            model_code: "m".to_owned(),
+            workspace_id: "w".to_owned(),
+            requests,
+            tokens: 10 * requests,
+            workspace_requests: requests,
+            workspace_tokens: 10 * requests,
+        }
+    }
+
+    async fn requests_after_a_start(store: &Store) -> u64 {
+        let ledger = Ledger::flushed(Arc::new(SystemClock), Surge::default());
+        let (revision, next_change_ms) = (0, None);
+        let (providers, models, workspaces, keys) = Default::default();
+        let rows =
+            SnapshotRows { revision, next_change_ms, providers, models, workspaces, grants: BTreeMap::new(), keys };
+        restore(store, &ledger, &rows, NODE, control::SystemWallClock.now_ms()).await.expect("it can be read");
+        ledger.cell(&AccountId::new("a"), &ModelCode::parse("m").expect("a name")).live().account.requests_minute
+    }
+
+    #[tokio::test]
+    async fn charges_from_before_a_reboot_are_placed_by_the_wall_clock_and_found_by_every_start_after_it() {
+        // Ten seconds ago, and at a time that is still to come because the wall clock was set back.
+        for (ago_ms, expected) in [(10_000, 3), (-3_600_000, 7)] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let store =
+                Store::open(&format!("sqlite://{}/sluice.db", folder.path().display())).await.expect("it opens");
+            store.migrate().await.expect("it can be written");
+            let at_ms = control::SystemWallClock.now_ms() - ago_ms;
+            let beat = Heartbeat { boot: "another".to_owned(), at_us: THERE_US, at_ms, clean: true };
+            let changes = vec![row(THERE_US - 2_000_000, 3), row(THERE_US - 55_000_000, 4)];
+            let flush = UsageFlush { node: NODE.to_owned(), beat, changes, forget_before_us: None };
+            let mut tx = store.begin().await.expect("it can be written");
+            tx.flush_usage(&flush).await.expect("it can be written");
+            tx.commit().await.expect("it can be written");
+            for start in 1..=3 {
+                assert_eq!(requests_after_a_start(&store).await, expected, "start {start}, {ago_ms} ms later");
+            }
+            let beat = store.read().await.expect("it can be read").heartbeat(NODE).await.expect("it can be read");
+            let beat = beat.expect("it was written");
+            assert_eq!((beat.boot, beat.clean), (boot(), true));
+            assert!(Micros(unsigned(beat.at_us)) <= SystemClock.now(), "no sign of life is to come");
+        }
+    }
 }

@@ -222,10 +222,10 @@ fn sqlite_file(url: &str) -> Option<PathBuf> {
 /// # Errors
 /// What stopped the command; its text is one line that says what and where.
 pub fn run(line: Line) -> Outcome {
-    if let Command::Simulate(it) = &line.command {
-        return simulate::run(it);
-    }
     let settings = Settings::load()?;
+    if let Command::Simulate(it) = &line.command {
+        return simulate::run(&settings, it);
+    }
     for name in config::unknown_variables() {
         eprintln!("sluice: {name} is no setting and is ignored; `sluice check-config` lists all");
     }
@@ -246,7 +246,7 @@ pub fn run(line: Line) -> Outcome {
             Command::Backup(it) => backup::run(&settings, it).await,
             Command::Restore(it) => restore::run(&settings, it).await,
             Command::CheckConfig => check_config::run(&settings),
-            Command::Simulate(_) => unreachable!("answered above, since it needs no settings"),
+            Command::Simulate(_) => unreachable!("answered above, since it waits for nothing"),
         }
     })
 }

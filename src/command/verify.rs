@@ -18,6 +18,7 @@ pub(super) async fn run(settings: &Settings, command: Verify) -> Outcome {
     let mut journal = Whole::open(folder, since.map(|us| us / 1_000)).map_err(|error| named(&error))?;
     let mut report = verify::run(&mut journal, since).map_err(|error| named(&error))?;
     report.rows.retain(|row| row.account == account);
+    report.cut_off.retain(|of, _| *of == account);
     report.admissions = report.by_account.get(&account).copied().unwrap_or(0);
     let text = table(&report, journal.torn, &names(&control).await?);
     std::io::stdout().write_all(text.as_bytes())?;
@@ -73,6 +74,14 @@ fn table(report: &Report, torn: u64, names: &HashMap<String, String>) -> String 
     }
     let over: u64 = report.rows.iter().map(|row| row.exceeded).sum();
     let _ = writeln!(text, "\n{} admissions checked, {over} over a limit", report.admissions);
+    let cut_off: u64 = report.cut_off.values().sum();
+    if cut_off > 0 {
+        let _ = writeln!(
+            text,
+            "{cut_off} calls were cut off by an unclean stop before their charge was kept, or their end is in a gap of the \
+             journal; of their tokens, only those that had been seen are counted"
+        );
+    }
     if torn > 0 {
         let _ = writeln!(text, "{torn} files end inside a chunk, as they do after an unclean stop");
     }

@@ -287,3 +287,19 @@ const LARGEST: i64 = 1_000_000_000_000;
 pub(super) fn signed(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(LARGEST).min(LARGEST)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn while_the_store_is_away_one_peak_waits_for_each_hour() {
+        let mut waiting = Waiting::default();
+        for sample in 0..60_i64 {
+            let at_ms = sample % 3 * HOUR_MS + sample;
+            waiting.peaks(vec![Peak { account: "a".to_owned(), model: "m".to_owned(), at_ms, tokens: 100 - sample }]);
+        }
+        let peaks: Vec<_> = waiting.peaks.iter().map(|it| (it.at_ms / HOUR_MS, it.tokens)).collect();
+        assert_eq!(peaks, [(0, 100), (1, 99), (2, 98)]);
+    }
+}

@@ -23,6 +23,8 @@ pub(crate) struct Installation {
     child: Option<Child>,
     stamped: bool,
     wall_clock: bool,
+    /// Further settings from the next start on.
+    settings: Vec<(&'static str, String)>,
     target: Target,
     /// Another database than the file in the folder.
     pub(crate) database: Option<String>,
@@ -67,6 +69,7 @@ impl Installation {
             child: None,
             stamped: false,
             wall_clock: false,
+            settings: Vec::new(),
             target: Target { gateway, client },
             database: None,
         }
@@ -75,6 +78,22 @@ impl Installation {
     /// From the next start on, the provider is told when each call was admitted.
     pub(crate) fn stamp_admissions(&mut self) {
         self.stamped = true;
+    }
+
+    /// A setting from the next command on, by its variable.
+    pub(crate) fn set(&mut self, variable: &'static str, value: impl ToString) {
+        self.settings.push((variable, value.to_string()));
+    }
+
+    /// From the next start on, the gateway listens elsewhere.
+    pub(crate) fn move_gateway(&mut self) {
+        self.gateway = free_addr();
+        self.target.gateway = self.gateway;
+    }
+
+    /// What was logged since the last start.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder().join("log")).expect("it was started")
     }
 
     /// From the next start on, the wall clock of the process, and it alone, is off by what [`Self::step_clock`] says.
@@ -111,6 +130,7 @@ impl Installation {
         if let Some(url) = &self.database {
             command.env("SLUICE_DATABASE_URL", url);
         }
+        command.envs(self.settings.iter().map(|(variable, value)| (variable, value)));
         if self.wall_clock {
             command
                 .env("LD_PRELOAD", fake_time())
@@ -168,10 +188,12 @@ impl Installation {
 
     /// Starts the product and waits until it says where it listens.
     pub(crate) fn serve(&mut self) {
-        let mut child = self.command(&["serve"]).stdout(Stdio::piped()).spawn().expect("the program was built");
+        let log = std::fs::File::create(self.folder().join("log")).expect("the folder can be written");
+        let mut child =
+            self.command(&["serve"]).stdout(Stdio::piped()).stderr(log).spawn().expect("the program was built");
         let out = BufReader::new(child.stdout.take().expect("it is piped"));
         let mut lines = out.lines().map_while(Result::ok);
-        assert!(lines.any(|line| line.starts_with("gateway")), "it must say where it listens");
+        assert!(lines.any(|line| line.starts_with("gateway")), "it must say where it listens: {}", self.log());
         self.child = Some(child);
     }
 
@@ -192,6 +214,16 @@ impl Installation {
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
         self.target.send(request).await.expect("it answers")
+    }
+
+    /// A call with this body.
+    pub(crate) async fn call(&self, path: &str, key: &str, body: &str) -> Answer {
+        let request = Request::post(format!("http://{}{path}", self.gateway))
+            .header("authorization", format!("Bearer {key}"))
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(body.to_owned())))
+            .expect("it is a request");
+        self.send(request).await
     }
 
     /// One chat completion.

@@ -5,9 +5,12 @@ mod databases;
 #[allow(dead_code, reason = "tests of the store use the rest of it")]
 #[path = "../../crates/store/tests/contract/engine.rs"]
 mod engine;
+mod increases;
 mod installation;
+mod kept;
 mod killed;
 mod lanes;
+mod simulate;
 mod trouble;
 
 use installation::Installation;
@@ -90,6 +93,17 @@ async fn a_killed_process_grants_no_second_quota() {
     let used = told("x-ratelimit-limit-requests") - told("x-ratelimit-remaining-requests");
     // Three calls, and the blackout's second of three for what a flush might have missed.
     assert!(used >= 6, "{used} requests are charged after the restart: {answer:?}");
+    let admitted = u64::from(answer.status == 200);
+    sluice.report(5).await;
+
+    // The blackout is kept like any charge, once: after another kill there is it and a second one.
+    sluice.kill();
+    sluice.serve();
+    let answer = sluice.chat(&key).await;
+    let told = |name: &str| answer.headers[name].to_str().unwrap().parse::<u64>().unwrap();
+    let used = told("x-ratelimit-limit-requests") - told("x-ratelimit-remaining-requests");
+    let admitted = 3 + admitted + u64::from(answer.status == 200);
+    assert_eq!(used, admitted + 3 + 3, "{answer:?}");
 }
 
 #[tokio::test]
@@ -118,6 +132,21 @@ async fn a_step_of_the_wall_clock_changes_no_decision() {
     let date = |answer: &installation::Answer| answer.headers["date"].to_str().unwrap().to_owned();
     let (ahead, here) = (sluice.chat(&key).await, chrono::Utc::now().format("%d %b %Y").to_string());
     assert!(!date(&ahead).contains(&here), "{} is not two days ahead", date(&ahead));
+
+    // Nor does it disorder or delete the journal, which goes by the clock that decides: two days ahead, everything in it
+    // would be older than what is kept.
+    let free = sluice.key("default");
+    let mut admissions = 2;
+    for by in ["+48h", "-48h", "+0"] {
+        sluice.step_clock(by);
+        while sluice.chat(&free).await.status != 200 {
+            tokio::task::yield_now().await;
+        }
+        admissions += 1;
+    }
+    sluice.terminate();
+    let proof = sluice.done(&["verify"]);
+    assert!(proof.contains(&format!("\n{admissions} admissions checked, 0 over a limit")), "{proof}");
 }
 
 #[tokio::test]

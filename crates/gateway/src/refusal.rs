@@ -76,6 +76,8 @@ pub(crate) enum Undecided {
     /// The store of the limits is lost in mode `closed`.
     #[cfg_attr(not(test), expect(dead_code, reason = "limits shared by several nodes come with their own ledger"))]
     Store,
+    /// What is charged cannot be kept for a restart.
+    Usage,
     /// The process is about to end.
     Draining,
     /// The bodies of other calls take all the room that there is.
@@ -221,6 +223,9 @@ impl Refusal<'_> {
             Self::Limited { denial, workspace, model } => limited(denial, workspace, model),
             Self::Undecided(Undecided::Store) => {
                 "The store of the limits cannot be reached, and without it no call is admitted.".into()
+            }
+            Self::Undecided(Undecided::Usage) => {
+                "The use of the limits cannot be written, and without that no call is admitted.".into()
             }
             Self::Undecided(Undecided::Draining) => "This gateway is about to stop and takes no new call.".into(),
             Self::Busy { provider } => format!("Provider {provider} has as many calls as it may have."),

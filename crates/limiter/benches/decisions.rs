@@ -45,7 +45,7 @@ fn pass(cell: &mut Cell, now: Micros, limits: &CellLimits) {
             black_box(standing);
             cell.settle(now, &charge, SETTLED);
         }
-        Decision::Denied(denial, _) => panic!("{denial:?}"),
+        refused => panic!("{refused:?}"),
     }
 }
 
@@ -105,7 +105,7 @@ fn pass_shared(cell: &Arc<CellHandle>, limits: &CellLimits) {
             black_box(standing);
             permit.settle(SETTLED);
         }
-        Decision::Denied(denial, _) => panic!("{denial:?}"),
+        refused => panic!("{refused:?}"),
     }
 }
 

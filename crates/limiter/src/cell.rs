@@ -278,6 +278,8 @@ impl Cell {
             requests: limits.rpm.map_or(0, |it| it.per_second().cast_signed()),
             tokens: limits.tpm.map_or(0, |it| it.per_second().cast_signed()),
         };
+        self.reach(now);
+        self.record(self.last, Record::Resumed { blackout: at });
         let nothing = ScopeCharge::default();
         // The account's part goes under any workspace; the first there is will do.
         let slot = workspaces.first().map_or(WorkspaceSlot(0), |it| it.0);

@@ -12,6 +12,9 @@ pub enum Decision<P = Permit> {
     Admitted(P, Standing),
     /// It may not, and nothing was charged.
     Denied(Denial, Standing),
+    /// Nothing was asked and nothing charged: what is charged cannot be kept for a restart, and [`crate::Ledger::admit_until`]
+    /// says that then no call is admitted.
+    Undecided,
 }
 
 /// One limit that a call would break.

@@ -59,6 +59,7 @@ fn run(mut cell: Cell, start: Micros, surge: &Surge, queue: &[Waiting]) -> Forec
                         continue;
                     }
                     Decision::Denied(denial, standing) => (denial, standing),
+                    Decision::Undecided => unreachable!("a bare cell decides whether or not its charges are kept"),
                 };
             let Some(us) = denial.retry_after_us else {
                 // A limit that was lowered meanwhile: it leaves the queue refused.

@@ -1,13 +1,18 @@
 //! A cell as callers hold it: one lock, and the clock that is read inside it.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering},
+};
 
 use domain::{AccountId, Limits, ModelCode, WorkspaceId};
-use parking_lot::Mutex;
 
 use crate::{
     BucketCharge, Cell, CellLimits, Clock, Decision, Demand, Keeping, Learned, Micros, Permit, Settlement, Surge,
-    WorkspaceSlot, ask::Ask, cell::Charge,
+    WorkspaceSlot,
+    ask::Ask,
+    cell::Charge,
+    sync::{AtomicU64, Mutex},
 };
 
 /// Names a cell: everything one call is checked against lives under one of these.
@@ -46,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) surge: Surge,
     pub(crate) keeping: Keeping,
+    /// No call is admitted after this instant; `u64::MAX` where charges need not be kept.
+    pub(crate) admit_until: AtomicU64,
 }
 
 /// One (account, model), interned by the [`crate::Ledger`]; keeps what it learned as long as somebody holds it.
@@ -84,12 +91,16 @@ impl CellHandle {
         estimate: impl FnOnce(&Learned) -> Ask,
     ) -> Decision {
         let decided = self.with(|cell, now| {
+            if now.0 > self.shared.admit_until.load(Ordering::Relaxed) {
+                return Decision::Undecided;
+            }
             let ask = estimate(&cell.learned());
             cell.admit(now, slot, limits, &self.shared.surge, ask)
         });
         match decided {
             Decision::Admitted(charge, standing) => Decision::Admitted(Permit::new(Arc::clone(self), charge), standing),
             Decision::Denied(denial, standing) => Decision::Denied(denial, standing),
+            Decision::Undecided => Decision::Undecided,
         }
     }
 

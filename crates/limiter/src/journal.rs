@@ -7,15 +7,17 @@
 //!
 //! ```text
 //! chunk   = length u32, checksum u32 (both little-endian; FNV-1a over what follows), body
-//! body    = version 1, wall − monotonic µs (zigzag), account, model, first sequence number,
+//! body    = version 2, wall − monotonic µs (zigzag), account, model, first sequence number,
 //!           count × (slot, workspace), records
 //! record  = kind, µs since the record before (the first: since 0), and
 //!           limits:   0 = account or slot + 1, rpm + 1 or 0, tpm + 1 or 0
 //!           admitted: slot, prompt, tokens in the account, tokens in the workspace
 //!           raised, settled: sequence number, tokens in the account, tokens in the workspace
 //!           owed:     slot, tokens in the account, tokens in the workspace
+//!           resumed:  stamp of the blackout, µs of the same clock (since version 2)
 //! ```
 //!
+//! A chunk without an account, a model and all that follows them says that chunks of this run were lost here.
 //! Admissions and debts are numbered one after the other from the chunk's first sequence number on.
 
 use domain::WorkspaceId;
@@ -25,7 +27,7 @@ use crate::{
     in_force::{InForce, NONE},
 };
 
-pub(crate) const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 2;
 
 /// The account, or a workspace.
 type Of = Option<WorkspaceSlot>;
@@ -57,6 +59,11 @@ pub(crate) enum Record {
     Owed {
         slot: WorkspaceSlot,
         tokens: Reserved,
+    },
+    /// A start after an unclean stop. What was charged up to a second before the blackout's stamp is known to this run,
+    /// what was charged later is not.
+    Resumed {
+        blackout: Micros,
     },
 }
 
@@ -120,12 +127,7 @@ impl Journal {
         if self.records.is_empty() {
             return;
         }
-        let frame = into.len();
-        into.extend_from_slice(&[0; 8]);
-        into.push(VERSION);
-        put(into, zigzag(wall_offset_us));
-        put_text(into, key.account.as_str());
-        put_text(into, key.model.as_str());
+        let frame = open(into, wall_offset_us, key.account.as_str(), key.model.as_str());
         put(into, self.first_sequence);
         let slots = || self.stated.iter().filter_map(|it| it.0);
         put(into, slots().count() as u64);
@@ -134,13 +136,35 @@ impl Journal {
             put_text(into, workspace(slot).as_ref().map_or("", |it| it.as_str()));
         }
         into.append(&mut self.records);
-        let body = &into[frame + 8..];
-        let length = u32::try_from(body.len()).expect("a chunk is drained long before it has four gigabytes");
-        let checksum = checksum(body);
-        into[frame..frame + 4].copy_from_slice(&length.to_le_bytes());
-        into[frame + 4..frame + 8].copy_from_slice(&checksum.to_le_bytes());
+        close(into, frame);
         self.stated.clear();
     }
+}
+
+/// Begins a chunk; tells where its frame is.
+fn open(into: &mut Vec<u8>, wall_offset_us: i64, account: &str, model: &str) -> usize {
+    let frame = into.len();
+    into.extend_from_slice(&[0; 8]);
+    into.push(VERSION);
+    put(into, zigzag(wall_offset_us));
+    put_text(into, account);
+    put_text(into, model);
+    frame
+}
+
+/// Ends a chunk: its length and checksum are known now.
+fn close(into: &mut [u8], frame: usize) {
+    let body = &into[frame + 8..];
+    let length = u32::try_from(body.len()).expect("a chunk is drained long before it has four gigabytes");
+    let checksum = checksum(body);
+    into[frame..frame + 4].copy_from_slice(&length.to_le_bytes());
+    into[frame + 4..frame + 8].copy_from_slice(&checksum.to_le_bytes());
+}
+
+/// Appends the chunk that stands for chunks that were lost.
+pub(crate) fn gap(into: &mut Vec<u8>, wall_offset_us: i64) {
+    let frame = open(into, wall_offset_us, "", "");
+    close(into, frame);
 }
 
 impl Record {
@@ -163,6 +187,7 @@ impl Record {
             Self::Owed { slot, tokens } => {
                 (4, [Some(slot.0.into()), Some(tokens.account), Some(tokens.workspace), None])
             }
+            Self::Resumed { blackout } => (5, [Some(blackout.0), None, None, None]),
         }
     }
 
@@ -187,6 +212,7 @@ impl Record {
             2 => Self::Raised { sequence: next()?, tokens: Reserved { account: next()?, workspace: next()? } },
             3 => Self::Settled { sequence: next()?, tokens: Reserved { account: next()?, workspace: next()? } },
             4 => Self::Owed { slot: slot(next()?)?, tokens: Reserved { account: next()?, workspace: next()? } },
+            5 => Self::Resumed { blackout: Micros(next()?) },
             _ => return None,
         })
     }
@@ -275,6 +301,7 @@ mod tests {
             Record::Raised { sequence: 9, tokens },
             Record::Settled { sequence: u64::MAX, tokens },
             Record::Owed { slot, tokens },
+            Record::Resumed { blackout: Micros(1_200) },
         ] {
             let mut journal = Journal::default();
             journal.write(Micros(200), 7, record);
@@ -283,6 +310,6 @@ mod tests {
             assert_eq!(Record::read(journal.records[0], &mut bytes), Some(record));
             assert!(bytes.is_empty());
         }
-        assert_eq!(Record::read(5, &mut &[0; 8][..]), None);
+        assert_eq!(Record::read(6, &mut &[0; 8][..]), None);
     }
 }

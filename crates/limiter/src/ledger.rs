@@ -1,11 +1,19 @@
 //! All cells of the process, interned by name, and the numbers that stand for workspaces in them.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, atomic::Ordering},
+};
 
 use domain::{AccountId, ModelCode, WorkspaceId};
-use parking_lot::Mutex;
 
-use crate::{BucketCharge, CellHandle, CellKey, Clock, Surge, handle::Shared};
+use crate::{
+    BucketCharge, CellHandle, CellKey, Clock, Micros, Surge,
+    handle::Shared,
+    journal,
+    sync::{AtomicU64, Mutex},
+};
 
 /// A workspace inside the ledger: small, and the same for the life of the process. The default workspace is a slot like
 /// any other, whose calls come with limits of `None`.
@@ -53,7 +61,14 @@ impl Ledger {
 
     /// An empty ledger that keeps what `keeping` says; what is kept must be drained.
     pub fn keeping(clock: Arc<dyn Clock>, surge: Surge, keeping: Keeping) -> Self {
-        Self { shared: Arc::new(Shared { clock, surge, keeping }), cells: Mutex::default(), slots: Mutex::default() }
+        let shared = Shared { clock, surge, keeping, admit_until: AtomicU64::new(u64::MAX) };
+        Self { shared: Arc::new(shared), cells: Mutex::default(), slots: Mutex::default() }
+    }
+
+    /// From now on no call is admitted later than `instant`: the last one up to which a blackout would make good for what
+    /// a crash loses. To be moved on with every flush that is durable; never called, calls are admitted for ever.
+    pub fn admit_until(&self, instant: Micros) {
+        self.shared.admit_until.store(instant.0, Ordering::Relaxed);
     }
 
     /// The cell of (account, model): the same one for every snapshot that asks, so that an edit finds the same use.
@@ -101,10 +116,19 @@ impl Ledger {
 
     /// Appends the journal since the last time to `into`: bytes to be added to a file that [`crate::verify`] reads.
     /// `wall_offset_us` is the wall clock minus the process's clock, and must stay the same for the life of the process.
+    ///
+    /// To be called after [`Self::drain`], and what it gave to be written before what that gave: then whatever a restart
+    /// knows of is in the journal too. A settlement that only the store knew of would look like an excess to a reader of
+    /// the journal, since it freed room that there the call still holds.
     pub fn drain_journal(&self, wall_offset_us: i64, into: &mut Vec<u8>) {
         for cell in self.cells() {
             cell.drain_journal(into, wall_offset_us, |slot| self.workspace_id(slot));
         }
+    }
+
+    /// Appends to `into` that the journal of this run has a gap here: what was drained last could not be written.
+    pub fn journal_gap(wall_offset_us: i64, into: &mut Vec<u8>) {
+        journal::gap(into, wall_offset_us);
     }
 
     /// Gives back memory: the charges of cells that were idle for 120 s, cells that are idle and in no snapshot, and

@@ -49,6 +49,7 @@ mod restored;
 pub mod simulate;
 mod standing;
 mod surge;
+mod sync;
 pub mod verify;
 
 pub use ask::Ask;

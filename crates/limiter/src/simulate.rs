@@ -55,9 +55,23 @@ pub fn run(
     out: impl Write,
     expected_output: Option<u64>,
 ) -> Result<(), SimulateError> {
+    run_with(Surge::default(), limits, trace, out, expected_output)
+}
+
+/// The same with other numbers of surge protection.
+///
+/// # Errors
+/// Those of [`run`].
+pub fn run_with(
+    surge: Surge,
+    limits: &str,
+    trace: impl BufRead,
+    out: impl Write,
+    expected_output: Option<u64>,
+) -> Result<(), SimulateError> {
     let outside = |message: String| SimulateError { line: None, message };
     let limits = serde_json::from_str(limits).map_err(|it| outside(format!("the limits: {it}")))?;
-    let mut simulation = Simulation::new(expected_output);
+    let mut simulation = Simulation::new(surge, expected_output);
     simulation.set_limits(limits).map_err(|it| outside(format!("the limits: {it}")))?;
     let mut out = BufWriter::new(out);
     let ended = simulation.follow(trace, &mut out);
@@ -79,9 +93,9 @@ struct Simulation {
 }
 
 impl Simulation {
-    fn new(expected_output: Option<u64>) -> Self {
+    fn new(surge: Surge, expected_output: Option<u64>) -> Self {
         let clock = Arc::new(ManualClock::default());
-        let ledger = Ledger::new(clock.clone(), Surge::default());
+        let ledger = Ledger::new(clock.clone(), surge);
         let model = ModelCode::parse("simulated").expect("a valid name");
         let cell = ledger.cell(&AccountId::new("simulated"), &model);
         let (own, slots, calls) = (HashMap::new(), HashMap::new(), HashMap::new());
@@ -158,6 +172,7 @@ impl Simulation {
                 };
                 (None, refused)
             }
+            Decision::Undecided => unreachable!("a simulation keeps nothing for a restart"),
         };
         let answer = Answer { id: id.clone(), admitted: permit.is_some(), outcome };
         self.calls.insert(id, permit);

@@ -4,7 +4,9 @@
 //! What is checked at every admission, in every scope, against the limits that decided it: requests of the sliding
 //! minute and second, charges of the sliding minute (actual once settled, else reserved), and prompts of the sliding
 //! second, where a prompt bigger than a second may join one that is not full. Charges that were restored at a start are
-//! not in the journal: the admissions they stand for are.
+//! not in the journal: the admissions they stand for are. The journal is never behind what a restart knows of, so each of
+//! these is known at least as exactly as it was to the limiter; only of calls that an unclean stop cut off within its last
+//! tenth of a second nobody knows what they used, and none of that is called an excess ([`Report::cut_off`]).
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -30,6 +32,9 @@ pub struct Report {
     pub admissions: u64,
     /// Those of each account.
     pub by_account: BTreeMap<String, u64>,
+    /// Calls of each account that an unclean stop cut off before their charge was kept, or whose end was lost. They count as requests, and of
+    /// their tokens what had been seen until then: what they used in all is not known.
+    pub cut_off: BTreeMap<String, u64>,
     /// Whether the journal ends inside a chunk, as it does after an unclean stop.
     pub torn: bool,
 }
@@ -123,6 +128,7 @@ pub fn run(mut journal: impl Read, since_us: Option<i64>) -> Result<Report, Veri
     }
     for ((account, model), cell) in cells {
         report.admissions += cell.admissions;
+        *report.cut_off.entry(account.clone()).or_default() += cell.cut_off;
         *report.by_account.entry(account.clone()).or_default() += cell.admissions;
         for judged in cell.scopes {
             report.rows.extend(judged.highest.into_iter().map(|((cause, window), it)| Row {
@@ -163,12 +169,17 @@ fn read_up_to(journal: &mut impl Read, buffer: &mut [u8]) -> Result<usize, Verif
 fn follow(mut body: &[u8], cells: &mut HashMap<(String, String), Cell>, since_us: Option<i64>) -> Option<()> {
     let (version, rest) = body.split_first()?;
     body = rest;
-    if *version != VERSION {
+    if !(1..=VERSION).contains(version) {
         return None;
     }
     let from = &mut body;
     let offset = unzigzag(take(from)?);
     let (account, model) = (take_text(from)?, take_text(from)?);
+    if account.is_empty() && from.is_empty() {
+        let of_run = cells.values_mut().filter(|it| it.offset == Some(offset));
+        of_run.for_each(|it| it.cut_off(i64::MIN));
+        return Some(());
+    }
     let first_sequence = take(from)?;
     let cell = cells.entry((account, model)).or_default();
     let mut scopes = HashMap::new();
@@ -189,14 +200,18 @@ fn follow(mut body: &[u8], cells: &mut HashMap<(String, String), Cell>, since_us
                 cell.scopes[scope].limits = (rpm, tpm);
             }
             Record::Admitted { slot, prompt, tokens } => {
-                let entry = Entry { at: now, scope: scope(slot)?, requests: 1, tokens, second: prompt };
+                let entry = Entry { at: now, scope: scope(slot)?, requests: 1, tokens, second: prompt, seen: Some(0) };
                 cell.admit(entry, since_us.is_none_or(|since| now >= since));
             }
             Record::Owed { slot, tokens } => {
-                cell.join(Entry { at: now, scope: scope(slot)?, requests: 0, tokens, second: 0 });
+                cell.join(Entry { at: now, scope: scope(slot)?, requests: 0, tokens, second: 0, seen: None });
             }
             Record::Raised { sequence, tokens } => cell.recharge(now, sequence, tokens, false),
             Record::Settled { sequence, tokens } => cell.recharge(now, sequence, tokens, true),
+            Record::Resumed { blackout } => {
+                let blackout = i64::try_from(blackout.0).ok()?.checked_add(offset)?;
+                cell.cut_off(blackout - SECOND.cast_signed());
+            }
         }
     }
     Some(())
@@ -213,6 +228,8 @@ struct Entry {
     requests: u64,
     tokens: Reserved,
     second: u64,
+    /// While a call runs, the tokens it is known to have used; `None`: all of its charge is.
+    seen: Option<u64>,
 }
 
 /// One (account, model) as the journal tells it.
@@ -228,6 +245,7 @@ struct Cell {
     /// The account first.
     scopes: Vec<Judged>,
     admissions: u64,
+    cut_off: u64,
 }
 
 /// One scope: what it is charged, what it may be, and the highest it was.
@@ -258,7 +276,7 @@ impl Default for Cell {
     fn default() -> Self {
         let account = Judged { limits: (NONE, NONE), ..Judged::default() };
         let (entries, scopes) = (VecDeque::new(), vec![account]);
-        Self { entries, outside_second: 0, offset: None, sequences: 0..0, scopes, admissions: 0 }
+        Self { entries, outside_second: 0, offset: None, sequences: 0..0, scopes, admissions: 0, cut_off: 0 }
     }
 }
 
@@ -299,6 +317,23 @@ impl Cell {
         }
     }
 
+    /// An unclean stop cut off what was running, and the run that follows knows of no charge after `last_flush`; or records
+    /// were lost, and any running call may have ended in them. What a call admitted later used is known only as far as it
+    /// was seen: its reservation would be an excess that may not have been.
+    fn cut_off(&mut self, last_flush: i64) {
+        for index in 0..self.entries.len() {
+            let Entry { at, seen, scope, tokens: reserved, .. } = self.entries[index];
+            let Some(seen) = seen.filter(|_| at > last_flush) else { continue };
+            self.cut_off += 1;
+            let known = Reserved { account: reserved.account.min(seen), workspace: reserved.workspace.min(seen) };
+            (self.entries[index].tokens, self.entries[index].seen) = (known, None);
+            self.each(scope, |it, of| {
+                it.minute.leave(0, of(reserved));
+                it.minute.join(0, of(known));
+            });
+        }
+    }
+
     /// Does something to the account and to a workspace, with which of a charge's two numbers is theirs.
     fn each(&mut self, scope: ScopeIndex, act: impl Fn(&mut Judged, fn(Reserved) -> u64)) {
         act(&mut self.scopes[ACCOUNT], |it| it.account);
@@ -320,6 +355,10 @@ impl Cell {
         let known = self.sequences.contains(&sequence);
         let Some(entry) = index.filter(|_| known).and_then(|it| self.entries.get_mut(it)) else { return };
         let old = std::mem::replace(&mut entry.tokens, tokens);
+        // A charge is raised to exactly what was seen, in the scopes where that is more than was reserved.
+        let raised =
+            [(tokens.account, old.account), (tokens.workspace, old.workspace)].into_iter().filter(|it| it.0 > it.1);
+        entry.seen = entry.seen.filter(|_| !settled).map(|seen| raised.map(|it| it.0).max().unwrap_or(seen));
         let second = settled && entry.requests > 0 && now - entry.at < SECOND.cast_signed();
         let old_second = entry.second;
         if second {

@@ -1,5 +1,5 @@
 //! Every order in which a few threads can reach one cell. Each operation is one step under the cell's lock, so the
-//! merges of their sequences are all the interleavings there are; the raced version of this is in `threads.rs`.
+//! merges of their sequences are all the interleavings there are. With real locks: `loom.rs` in every order, `threads.rs` raced.
 
 mod common;
 

@@ -12,7 +12,7 @@ use std::{
 
 use common::{MINUTE, SECOND, World, limits};
 use domain::{AccountId, ModelCode};
-use limiter::{CellLimits, Clock, Decision, Demand, Ledger, ManualClock, Micros, Permit, Settlement, Surge};
+use limiter::{CellLimits, Clock, Decision, Demand, Keeping, Ledger, ManualClock, Micros, Permit, Settlement, Surge};
 
 thread_local! {
     // Each test runs on a thread of its own, so these are the test's own numbers.
@@ -63,7 +63,7 @@ fn live() -> i64 {
 /// 500 calls a second, each open for 20 ms, with a flush every tenth of a second and a sweep every five: the allocations
 /// of the calls themselves, those of the flush left out.
 fn allocations_of_calls(world: &World, open: &mut VecDeque<Permit>, seconds: u64) -> u64 {
-    let mut allocated = 0;
+    let (mut allocated, mut journal) = (0, Vec::new());
     for call in 0..seconds * 500 {
         world.clock.advance(2_000);
         let before = allocations();
@@ -75,6 +75,8 @@ fn allocations_of_calls(world: &World, open: &mut VecDeque<Permit>, seconds: u64
         allocated += allocations() - before;
         if call % 50 == 0 {
             world.ledger.drain(|_, _| ());
+            world.ledger.drain_journal(0, &mut journal);
+            journal.clear();
         }
         if call % 2500 == 0 {
             world.ledger.sweep();
@@ -86,7 +88,8 @@ fn allocations_of_calls(world: &World, open: &mut VecDeque<Permit>, seconds: u64
 #[test]
 fn an_admitted_call_allocates_nothing_in_the_steady_state() {
     let clock = Arc::new(ManualClock::at(Micros(200 * SECOND)));
-    for ledger in [Ledger::new(clock.clone(), Surge::default()), Ledger::flushed(clock.clone(), Surge::default())] {
+    for (charges, journal) in [(false, false), (true, false), (true, true)] {
+        let ledger = Ledger::keeping(clock.clone(), Surge::default(), Keeping { charges, journal });
         let world = World::of(ledger, clock.clone(), limits(60_000, 60_000_000), limits(50_000, 50_000_000));
         let mut open = VecDeque::with_capacity(64);
         let growing = allocations_of_calls(&world, &mut open, 130);

@@ -164,6 +164,26 @@ fn after_an_unclean_stop_a_seconds_worth_of_every_limit_is_taken() {
 }
 
 #[test]
+fn no_call_is_admitted_later_than_its_charge_can_be_kept() {
+    let clock = clock();
+    let world = world(&clock, limits(90, 6000), limits(None, None));
+    let (running, _) = world.admit(1, 9);
+    world.ledger.admit_until(Micros(world.now() + SECOND));
+    clock.advance(SECOND);
+    world.admit(1, 9).0.settle(Settlement::Nothing);
+    clock.advance(1);
+    let before = world.used();
+    for prompt in [1, 7000] {
+        assert!(matches!(world.decide(prompt, 0), Decision::Undecided), "not even what can never be is looked at");
+    }
+    assert_eq!(world.used(), before, "nothing is charged");
+    running.settle(Settlement::Exact { prompt: None, total: 40, ended_well: true });
+    assert_eq!(world.used()[1], 40, "what runs goes on and is settled");
+    world.ledger.admit_until(Micros(world.now() + SECOND));
+    world.admit(1, 9);
+}
+
+#[test]
 fn a_blackout_is_flushed_too() {
     let clock = clock();
     let first = world(&clock, limits(90, 6000), limits(30, None));

@@ -54,6 +54,7 @@ proptest! {
                         continue;
                     }
                     Decision::Denied(denial, _) => denial,
+                    Decision::Undecided => panic!("undecided"),
                 };
                 let Some(retry_after) = denial.retry_after_us else { break };
                 prop_assert!((1..=MINUTE).contains(&retry_after));
@@ -66,7 +67,7 @@ proptest! {
                 world.clock.set(Micros(now + retry_after));
                 match ask() {
                     Decision::Admitted(permit, _) => open.push(permit),
-                    Decision::Denied(denial, _) => prop_assert!(false, "not at the promised instant: {denial:?}"),
+                    refused => prop_assert!(false, "not at the promised instant: {refused:?}"),
                 }
             }
         }

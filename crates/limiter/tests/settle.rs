@@ -236,7 +236,7 @@ fn a_prompt_is_estimated_from_its_bytes_and_the_ratio_is_learned() {
         let demand = limiter::Demand { ascii_bytes, other_bytes, token_ids, max_output: Some(0) };
         match world.cell.admit(world.slot, &world.limits(), demand) {
             Decision::Admitted(permit, _) => permit,
-            Decision::Denied(denial, _) => panic!("{denial:?}"),
+            refused => panic!("{refused:?}"),
         }
     };
     let estimate = |ascii, other, ids| prompt(ascii, other, ids).prompt();

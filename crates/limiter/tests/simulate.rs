@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use limiter::simulate::{SimulateError, run};
+use limiter::{
+    Surge,
+    simulate::{SimulateError, run, run_with},
+};
 
 fn simulate(limits: &str, trace: &str) -> Result<Vec<String>, (SimulateError, Vec<String>)> {
     simulate_expecting(limits, trace, None)
@@ -198,4 +201,20 @@ fn a_surge_is_said_to_be_one() {
         lines[50],
         r#"{"id":"50","admitted":false,"cause":"surge","scope":"account","window_s":1,"retry_after_us":1000000,"permanent":false}"#
     );
+}
+
+#[test]
+fn other_surge_numbers_are_those_of_the_decisions() {
+    let trace: Vec<String> = (0..51)
+        .map(|call| format!(r#"{{"t_us":0,"event":"call","id":"{call}","prompt_tokens":1,"max_tokens":1}}"#))
+        .collect();
+    let refused = |surge| {
+        let mut out = Vec::new();
+        run_with(surge, r#"{"account":{"rpm":6000,"tpm":null}}"#, trace.join("\n").as_bytes(), &mut out, None).unwrap();
+        String::from_utf8(out).unwrap().matches("surge").count()
+    };
+    let usual = Surge::default();
+    assert_eq!(refused(usual), 1);
+    assert_eq!(refused(Surge { least: 51, ..usual }), 0);
+    assert_eq!(refused(Surge { share_percent: 49, ..usual }), 2);
 }

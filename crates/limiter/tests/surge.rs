@@ -24,6 +24,7 @@ fn send(world: &World, instants: impl IntoIterator<Item = u64>) -> (Vec<(u64, bo
                 surged |= denial.violations().any(|it| it.cause == Cause::Surge);
                 (at, false)
             }
+            Decision::Undecided => panic!("undecided"),
         }
     });
     (decided.collect(), surged)

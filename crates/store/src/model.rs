@@ -180,7 +180,7 @@ impl Tx {
         )
     }
 
-    /// Keeps what the limiter learned of a model.
+    /// Keeps what the limiter learned of a model; `output_tokens` is `None` until a call of it ended well.
     ///
     /// # Errors
     /// When the database cannot.
@@ -189,7 +189,7 @@ impl Tx {
         account: &str,
         code: &str,
         factor_ppm: i64,
-        output_tokens: i64,
+        output_tokens: Option<i64>,
         at_ms: i64,
     ) -> Result<u64> {
         run!(self, SET_LEARNED, account, code, factor_ppm, output_tokens, at_ms)

@@ -18,7 +18,7 @@ use crate::{
     headers::{self, Timing},
     meter::{Call, Run},
     record::{Outcome, Refused, Tokens},
-    refusal::Refusal,
+    refusal::{Refusal, Undecided},
     relay::Answer,
     request::{Fields, StreamOptions},
     route::Operation,
@@ -177,6 +177,11 @@ impl Limited<'_> {
                 return (Admission::Admitted(Attempt { run, grant, base, standing, timing, decided }), waited_us);
             }
             Decision::Denied(denial, standing) => (denial, standing),
+            Decision::Undecided => {
+                gateway.records.push(call.record(Outcome::Undecided, Tokens::default(), None, false, decided));
+                let response = self.head.respond(&Refusal::Undecided(Undecided::Usage), timing, None, None);
+                return (Admission::Stopped(response), waited_us);
+            }
         };
         let backup = self.backup_of(&grant).is_some();
         let attempt = if backup { self.admit_backup(&grant, timing.wait_us) } else { None };

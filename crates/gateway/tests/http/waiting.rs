@@ -175,3 +175,26 @@ async fn seconds_left_are_passed_on_to_a_provider_with_a_queue() {
     reply.into_body().collect().await.unwrap();
     assert_eq!(house.provider.log().received().pop().unwrap().headers.get("x-dashscope-wait-timeout"), None);
 }
+
+#[tokio::test]
+async fn a_call_whose_charge_cannot_be_kept_is_undecided_whether_it_waits_or_not() {
+    let house = House::running(slow).await;
+    assert_eq!(house.call(max()).await.status, 200);
+    // One in a second: the next would wait, if it could be admitted at all.
+    let waiting = async {
+        let reply = house.call(wishing(max(), "5")).await;
+        assert_eq!(reply.status, 503, "it was admitted, or refused by a limit that nobody looked at");
+        assert_eq!(reply.header("retry-after-ms"), "1000");
+        reply
+    };
+    let stopped = async {
+        until_waiting(&house, 1).await;
+        house.ledger.admit_until(limiter::Micros(0));
+    };
+    let (waited, ()) = tokio::join!(waiting, stopped);
+    assert!(waited.text().contains("The use of the limits cannot be written"), "{}", waited.text());
+    let reply = house.call(wishing(max(), "5")).await;
+    assert_eq!((reply.status, house.gateway.waiting()), (503, 0));
+    let outcomes: Vec<_> = house.calls(3).await.iter().map(|it| it.outcome).collect();
+    assert_eq!(outcomes.iter().filter(|it| **it == Outcome::Undecided).count(), 2, "{outcomes:?}");
+}

@@ -80,6 +80,7 @@ impl World {
         match self.decide(prompt, max_output) {
             Decision::Admitted(permit, standing) => (permit, standing),
             Decision::Denied(denial, _) => panic!("refused: {denial:?}"),
+            Decision::Undecided => panic!("undecided"),
         }
     }
 
@@ -88,6 +89,7 @@ impl World {
         match self.decide(prompt, max_output) {
             Decision::Denied(denial, standing) => (denial, standing),
             Decision::Admitted(permit, _) => panic!("admitted: {permit:?}"),
+            Decision::Undecided => panic!("undecided"),
         }
     }
 

@@ -176,7 +176,7 @@ async fn models_know_their_increase(store: &Store) {
     tx.insert_increase(&increase("a", "i1", 10, 1_500_000)).await.unwrap();
     tx.raise_peak("a", "qwen-plus", 3_600_001, 700).await.unwrap();
     tx.raise_peak("a", "qwen-plus", 3_600_002, 600).await.unwrap();
-    tx.set_learned("a", "qwen-plus", 900_000, 77, 5).await.unwrap();
+    tx.set_learned("a", "qwen-plus", 900_000, Some(77), 5).await.unwrap();
     tx.commit().await.unwrap();
 
     let mut conn = store.read().await.unwrap();
