@@ -1,5 +1,6 @@
 #!/bin/bash
-# All measurements. Arguments go to compare.py: make bench BENCH="--record", BENCH="--scene '16 connections' --rounds 5"
+# All measurements. With SCALE=1 also the long ones: filled stores and databases in trouble (an hour, 10 GB in target/scale).
+# Arguments go to compare.py: make bench BENCH="--record", BENCH="--scene '16 connections' --rounds 5"
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,3 +13,12 @@ echo "==> bench: 200 kills under load, every window checked"
 KILLS=200 cargo test -q -p sluice --test process killed -- --nocapture
 echo "==> bench: a call through Sluice, through nginx, and direct"
 python3 bench/compare.py "$@"
+echo "==> bench: what a flush costs"
+cargo bench -q -p store
+if [ -n "${SCALE:-}" ]; then
+    cargo build --release -p store --example fill
+    echo "==> bench: pages on filled stores, SQLite and PostgreSQL"
+    python3 bench/scale.py --record
+    echo "==> bench: a database in trouble"
+    python3 bench/faults.py --record
+fi

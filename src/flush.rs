@@ -162,9 +162,7 @@ impl Flush {
         });
         if packets.is_empty() {
             self.freshness.stored(now_ms);
-            if usage.is_none() {
-                return None;
-            }
+            usage.as_ref()?;
         }
         let (store, charges) = (self.store.clone(), usage.clone());
         let writing = Box::pin(async move { store.append(&packets, charges.as_ref()).await });

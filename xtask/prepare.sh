@@ -76,6 +76,7 @@ test)
     node_packages
     ;;
 bench)
+    want postgresql 'ls /usr/lib/postgresql/*/bin/initdb'
     want wrk 'command -v wrk'
     want nginx-light 'command -v nginx || test -x /usr/sbin/nginx'
     want python3 'command -v python3'
