@@ -8,6 +8,7 @@ and a small file system in memory; without it they are left out, and that is sai
 
 import argparse
 import collections
+import json
 import os
 import pathlib
 import shutil
@@ -103,7 +104,9 @@ class Scene:
         self.edits[status if status != 200 else ("200" if "Done" in body else "refused")] += 1
 
     def counted(self):
-        return self.installation.report()["summary"]["total_calls"]
+        """Calls in the figures; -1 while they cannot be read."""
+        report = self.installation.run("report", "--range", "24h", "--format", "json", check=False)
+        return json.loads(report)["summary"]["total_calls"] if report else -1
 
     def through(self, fault, mend, seconds):
         """Calls before, during and after a fault; seconds until the figures are whole after it."""
