@@ -1,6 +1,6 @@
 //! Accounts and their settings.
 
-use domain::{Action, names::DisplayName};
+use domain::{Action, counts::highest, names::DisplayName};
 use serde::Serialize;
 use store::{Tx, account::AccountRow, workspace::WorkspaceRow};
 
@@ -153,30 +153,15 @@ pub async fn set_settings(control: &Control, actor: &Actor, form: &SettingsForm)
     actor.authorise(Action::Configure)?;
     let mut check = Check::default();
     let mut number = |field: &str, text: &str, highest: u64| {
-        let value = match domain::parse_limit(text) {
-            Ok(Some(value)) if (1..=highest).contains(&value) => i64::try_from(value).ok(),
-            Ok(Some(value)) => {
-                check.wrong(field, format!("{value} is not between 1 and {highest}"));
-                None
-            }
-            Ok(None) => {
-                check.wrong(field, "a number is needed");
-                None
-            }
-            Err(error) => {
-                check.wrong(field, error);
-                None
-            }
-        };
-        value.unwrap_or_default()
+        check.take(field, domain::parse_count(text, highest)).and_then(|it| i64::try_from(it).ok()).unwrap_or_default()
     };
     let mut row = AccountRow::with_defaults(actor.account(), "", 0);
     row.revision = form.revision;
-    row.increase_validity_days = number("increase_validity_days", &form.increase_validity_days, 3_650);
-    row.inactivity_days = number("inactivity_days", &form.inactivity_days, 3_650);
-    row.max_workspaces = number("max_workspaces", &form.max_workspaces, 10_000);
-    row.max_keys = number("max_keys", &form.max_keys, 10_000);
-    row.max_name_length = number("max_name_length", &form.max_name_length, 100);
+    row.increase_validity_days = number("increase_validity_days", &form.increase_validity_days, highest::DAYS);
+    row.inactivity_days = number("inactivity_days", &form.inactivity_days, highest::DAYS);
+    row.max_workspaces = number("max_workspaces", &form.max_workspaces, highest::WORKSPACES);
+    row.max_keys = number("max_keys", &form.max_keys, highest::KEYS);
+    row.max_name_length = number("max_name_length", &form.max_name_length, highest::NAME_LENGTH);
     check.done()?;
     let mut edit = control.edit(actor).await?;
     let before = edit.account(actor.account()).await?.ok_or(ControlError::NotFound("the account"))?;

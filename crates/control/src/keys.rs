@@ -2,7 +2,7 @@
 
 use domain::{Action, WorkspaceId, names::DisplayName};
 use serde::Serialize;
-use store::{Tx, api_key::KeyRow, workspace::WorkspaceRow};
+use store::{Conn, api_key::KeyRow, workspace::WorkspaceRow};
 
 use crate::{
     Actor, Control, ControlError, Result, Secret,
@@ -193,20 +193,39 @@ pub async fn revoke(control: &Control, actor: &Actor, id: &str) -> Result<()> {
     edit.commit().await
 }
 
-/// Changes name and error dialect.
+/// What a key is to be from now on.
+#[derive(Clone, Debug, Default)]
+pub struct KeyChange {
+    /// What people will call it.
+    pub name: String,
+    /// `dashscope` or `openai`; empty for `dashscope`.
+    pub error_dialect: String,
+    /// From when it is to be refused; `None` for never.
+    pub expires_at: Option<i64>,
+}
+
+/// Changes name, error dialect and expiry.
 ///
 /// # Errors
-/// [`ControlError::Invalid`] at `name` or `error_dialect`; [`ControlError::NotFound`]; [`ControlError::Forbidden`].
-pub async fn update(control: &Control, actor: &Actor, id: &str, name: &str, error_dialect: &str) -> Result<()> {
+/// [`ControlError::Invalid`] at `name`, `error_dialect` or `expires_at`; [`ControlError::NotFound`];
+/// [`ControlError::Forbidden`].
+pub async fn update(control: &Control, actor: &Actor, id: &str, form: &KeyChange) -> Result<()> {
     let mut edit = control.edit(actor).await?;
     let before = existing(&mut edit, actor, id).await?;
     let mut check = Check::default();
-    let name = check.take("name", DisplayName::parse(name));
-    let dialect = parse_dialect(&mut check, error_dialect);
+    let name = check.take("name", DisplayName::parse(&form.name));
+    let dialect = parse_dialect(&mut check, &form.error_dialect);
+    // One that lies in the past already may stay: only its name is changed then.
+    if form.expires_at != before.expires_at && form.expires_at.is_some_and(|at| at <= edit.now_ms) {
+        check.wrong("expires_at", "the expiry must lie in the future; to end the key now, revoke it");
+    }
     check.done()?;
     let name = name.map(|it| it.as_str().to_owned()).unwrap_or_default();
-    let after = KeyRow { name, error_dialect: dialect.to_owned(), ..before.clone() };
-    edit.update_key(actor.account(), id, &after.name, dialect).await?;
+    let after = KeyRow { name, error_dialect: dialect.to_owned(), expires_at: form.expires_at, ..before.clone() };
+    if after == before {
+        return Ok(());
+    }
+    edit.update_key(&after).await?;
     edit.note("set", Object::Key, &before.prefix, Some(&audited(&before)), Some(&audited(&after)));
     edit.commit().await
 }
@@ -225,7 +244,15 @@ fn parse_dialect(check: &mut Check, word: &str) -> &'static str {
     }
 }
 
-async fn existing(tx: &mut Tx, actor: &Actor, id: &str) -> Result<KeyRow> {
+/// Whether the actor may change a key.
+///
+/// # Errors
+/// [`ControlError::NotFound`] for a key that is revoked or not seen; [`ControlError::Forbidden`].
+pub async fn authorised(control: &Control, actor: &Actor, id: &str) -> Result<()> {
+    existing(&mut control.store().read().await?, actor, id).await.map(drop)
+}
+
+async fn existing(tx: &mut Conn, actor: &Actor, id: &str) -> Result<KeyRow> {
     let row = tx.key(actor.account(), id).await?;
     let row = row.filter(|it| it.revoked_at.is_none() && actor.sees(&it.workspace_id));
     let row = row.ok_or(ControlError::NotFound("this key"))?;

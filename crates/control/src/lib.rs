@@ -1,5 +1,6 @@
 //! Use cases: each authorises, validates, and writes rows, audit event and revision in one transaction.
-//! Knows neither HTTP nor the limiter; console, command line and process are its callers.
+//! Knows no HTTP, and the limiter only to say what a limit would have done; console, command line and process are its
+//! callers.
 
 pub mod accounts;
 mod actor;
@@ -10,6 +11,7 @@ mod clock;
 mod edit;
 mod error;
 pub mod figures;
+pub mod foresight;
 pub mod increases;
 pub mod key_file;
 pub mod keys;
@@ -18,6 +20,7 @@ pub mod models;
 pub mod monitoring;
 mod passwords;
 pub mod providers;
+pub mod reach;
 pub mod report;
 pub mod secret;
 mod session_store;

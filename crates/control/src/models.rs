@@ -2,9 +2,14 @@
 
 use domain::{Action, LimitError, Metering, ModelCode, TimeoutSeconds, parse_limit};
 use serde::Serialize;
-use store::{Tx, model::ModelRow};
+use store::Tx;
+pub use store::model::ModelRow;
 
 use crate::{Actor, Control, ControlError, Result, edit::Object, error::Check};
+
+mod import;
+
+pub use import::{Import, Wanted, import};
 
 /// The first guess of a call's output when nobody says another: PRODUCT's default.
 pub const DEFAULT_OUTPUT_TOKENS: i64 = 1024;

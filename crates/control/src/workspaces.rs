@@ -16,6 +16,10 @@ use crate::{
     error::Check,
 };
 
+mod shares;
+
+pub use shares::{ModelShares, Share, shares};
+
 const WHY_DEFAULT: &str =
     "the default workspace has the account's limits and every model; only its name can be changed";
 
@@ -137,6 +141,31 @@ pub async fn list(control: &Control, actor: &Actor) -> Result<Vec<WorkspaceView>
     let rows = conn.workspaces(actor.account()).await?;
     let seen = rows.into_iter().filter(|it| it.archived_at.is_none() && actor.sees(&it.id));
     Ok(seen.map(|it| view(it, models)).collect())
+}
+
+/// A workspace that was put away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Archived {
+    /// Its identity, under which Monitoring still shows its figures.
+    pub id: String,
+    /// What people called it.
+    pub name: String,
+    /// When it was put away.
+    pub archived_at: i64,
+}
+
+/// The workspaces that were put away and that the actor may see, the latest first.
+///
+/// # Errors
+/// When the store cannot answer.
+pub async fn archived(control: &Control, actor: &Actor) -> Result<Vec<Archived>> {
+    actor.authorise(Action::View)?;
+    let rows = control.store().read().await?.workspaces(actor.account()).await?;
+    let seen = rows.into_iter().filter(|it| actor.sees(&it.id));
+    let mut found: Vec<_> =
+        seen.filter_map(|it| Some(Archived { archived_at: it.archived_at?, id: it.id, name: it.name })).collect();
+    found.sort_by_key(|it| std::cmp::Reverse(it.archived_at));
+    Ok(found)
 }
 
 /// Makes a workspace without models and returns its id.
@@ -278,13 +307,36 @@ pub async fn editor(control: &Control, actor: &Actor, id: &str) -> Result<Editor
 pub async fn set_limits(control: &Control, actor: &Actor, command: &SetLimits) -> Result<i64> {
     actor.authorise(Action::Configure)?;
     let mut edit = control.edit(actor).await?;
-    let row = existing(&mut edit, actor, &command.workspace).await?;
+    let now_ms = edit.now_ms;
+    let Proposal { workspace, before, wanted, .. } = proposal(&mut edit, actor, command, now_ms).await?;
+    if edit.touch_workspace(actor.account(), &workspace.id, command.revision).await? == 0 {
+        return Err(ControlError::Conflict("this workspace"));
+    }
+    if before == wanted {
+        return Ok(command.revision);
+    }
+    replace(&mut edit, &workspace, &before, &wanted).await?;
+    edit.note("set", Object::Limits, &workspace.name, Some(&audited(&before)), Some(&audited(&wanted)));
+    edit.commit().await?;
+    Ok(command.revision + 1)
+}
+
+/// What *Save Changes* would store, checked.
+pub(crate) struct Proposal {
+    pub(crate) workspace: WorkspaceRow,
+    pub(crate) models: Vec<ModelRow>,
+    pub(crate) before: Vec<LimitRow>,
+    pub(crate) wanted: Vec<LimitRow>,
+}
+
+/// Reads and checks a command against the rows of the moment.
+pub(crate) async fn proposal(conn: &mut Conn, actor: &Actor, command: &SetLimits, now_ms: i64) -> Result<Proposal> {
+    let row = existing(conn, actor, &command.workspace).await?;
     if row.is_default {
         return Err(ControlError::Refused(WHY_DEFAULT.to_owned()));
     }
-    let now_ms = edit.now_ms;
-    let models = edit.models(actor.account()).await?;
-    let before = edit.workspace_limits(actor.account(), &row.id).await?;
+    let models = conn.models(actor.account()).await?;
+    let before = conn.workspace_limits(actor.account(), &row.id).await?;
     let mut check = Check::default();
     let mut wanted: Vec<LimitRow> = Vec::with_capacity(command.grants.len());
     for grant in &command.grants {
@@ -310,17 +362,8 @@ pub async fn set_limits(control: &Control, actor: &Actor, command: &SetLimits) -
         });
     }
     check.done()?;
-    if edit.touch_workspace(actor.account(), &row.id, command.revision).await? == 0 {
-        return Err(ControlError::Conflict("this workspace"));
-    }
     wanted.sort_by(|a, b| a.model_code.cmp(&b.model_code));
-    if before == wanted {
-        return Ok(command.revision);
-    }
-    replace(&mut edit, &row, &before, &wanted).await?;
-    edit.note("set", Object::Limits, &row.name, Some(&audited(&before)), Some(&audited(&wanted)));
-    edit.commit().await?;
-    Ok(command.revision + 1)
+    Ok(Proposal { workspace: row, models, before, wanted })
 }
 
 /// Makes the grants exactly `wanted`.

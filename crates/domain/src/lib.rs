@@ -1,6 +1,7 @@
 //! The vocabulary of Sluice, shared by server and browser: values, their bounds and their wording.
 //! Knows no I/O, no clock and no framework, and builds for wasm32.
 
+pub mod counts;
 pub mod ids;
 pub mod increase;
 pub mod limits;
@@ -11,6 +12,7 @@ pub mod roles;
 pub mod timeout;
 pub mod units;
 
+pub use counts::{CountError, parse_count};
 pub use ids::{AccountId, IncreaseId, KeyId, MemberId, ProviderId, WorkspaceId};
 pub use increase::IncreaseState;
 pub use limits::{LimitError, Limits, check_workspace_limit, parse_limit};

@@ -31,8 +31,8 @@ statements! {
             created_by, expires_at)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     UPDATE_KEY = "update api_key
-        set name = $1, error_dialect = $2
-        where account_id = $3 and id = $4 and revoked_at is null";
+        set name = $1, error_dialect = $2, expires_at = $3
+        where account_id = $4 and id = $5 and revoked_at is null";
     REVOKE_KEY = "update api_key set revoked_at = $1 where account_id = $2 and id = $3 and revoked_at is null";
     KEY_USED = "update api_key
         set last_used_at = $1
@@ -133,12 +133,12 @@ impl Tx {
         )
     }
 
-    /// Changes name and error dialect of a key that is not revoked.
+    /// Changes name, error dialect and expiry of a key that is not revoked.
     ///
     /// # Errors
     /// When the database cannot.
-    pub async fn update_key(&mut self, account: &str, id: &str, name: &str, error_dialect: &str) -> Result<u64> {
-        run!(self, UPDATE_KEY, name, error_dialect, account, id)
+    pub async fn update_key(&mut self, row: &KeyRow) -> Result<u64> {
+        run!(self, UPDATE_KEY, &row.name, &row.error_dialect, row.expires_at, &row.account_id, &row.id)
     }
 
     /// Revokes a key for good; 0 if it was.

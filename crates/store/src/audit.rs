@@ -8,9 +8,9 @@ statements! {
     EVENTS = "select id, account_id, at_ms, actor, action, object_kind, object, before_json, after_json, request_id
         from audit_event
         where account_id = $1 and at_ms <= $2 and (at_ms < $2 or id < $3)
-            and ($4 = '' or actor = $4) and ($5 = '' or object_kind = $5)
+            and ($4 = '' or lower(actor) like $4 escape '\\') and ($5 = '' or object_kind = $5) and at_ms >= $6
         order by at_ms desc, id desc
-        limit $6";
+        limit $7";
     INSERT_EVENT = "insert into audit_event (id, account_id, at_ms, actor, action, object_kind, object, before_json,
             after_json, request_id)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
@@ -42,20 +42,38 @@ pub struct AuditRow {
 }
 
 impl Conn {
-    /// A page of events before `(before_ms, before_id)`, the newest first; an empty `actor` or `kind` means any.
+    /// A page of events from `from_ms` on and before `(before_ms, before_id)`, the newest first; an empty `actor` or `kind`
+    /// means any. `actor` may stand anywhere in the name, in any case.
     ///
     /// # Errors
     /// When the database cannot answer.
     pub async fn audit_events(
         &mut self,
         account: &str,
+        from_ms: i64,
         before: (i64, &str),
         actor: &str,
         kind: &str,
         limit: i64,
     ) -> Result<Vec<AuditRow>> {
-        all!(self, AuditRow, EVENTS, account, before.0, before.1, actor, kind, limit)
+        all!(self, AuditRow, EVENTS, account, before.0, before.1, pattern(actor), kind, from_ms, limit)
     }
+}
+
+/// What `like` compares with, so that `part` is found anywhere; empty for an empty one.
+fn pattern(part: &str) -> String {
+    if part.is_empty() {
+        return String::new();
+    }
+    let mut pattern = String::from("%");
+    for letter in part.to_lowercase().chars() {
+        if matches!(letter, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(letter);
+    }
+    pattern.push('%');
+    pattern
 }
 
 impl Tx {

@@ -40,7 +40,7 @@ async fn two_accounts_do_not_see_each_other() {
     not_found(workspaces::set_limits(control, &other, &command).await.unwrap_err());
     not_found(keys::revoke(control, &other, &key.id).await.unwrap_err());
     not_found(keys::rotate(control, &other, &key.id).await.unwrap_err());
-    not_found(keys::update(control, &other, &key.id, "x", "").await.unwrap_err());
+    not_found(keys::update(control, &other, &key.id, &keys::KeyChange::default()).await.unwrap_err());
     not_found(keys::list(control, &other, Some(&workspace)).await.unwrap_err());
     not_found(members::remove(control, &other, owner.standing.member.as_str()).await.unwrap_err());
     not_found(

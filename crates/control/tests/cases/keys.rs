@@ -36,7 +36,8 @@ async fn rotating_refuses_the_old_secret_and_revoking_is_for_good() {
     assert_eq!(usable[0].digest, secret::digest(second.secret.expose()));
     assert_eq!((usable[0].error_dialect.as_str(), usable[0].expires_at), ("openai", Some(NOW + 1_000)));
     assert!(matches!(keys::rotate(&it.control, &it.owner, &first.id).await, Err(ControlError::NotFound(_))));
-    keys::update(&it.control, &it.owner, &second.id, "nightly", "").await.unwrap();
+    let change = keys::KeyChange { name: "nightly".to_owned(), ..keys::KeyChange::default() };
+    keys::update(&it.control, &it.owner, &second.id, &change).await.unwrap();
     keys::revoke(&it.control, &it.owner, &second.id).await.unwrap();
     assert!(matches!(keys::revoke(&it.control, &it.owner, &second.id).await, Err(ControlError::NotFound(_))));
     assert!(control::snapshot::read(&it.control).await.unwrap().keys.is_empty());

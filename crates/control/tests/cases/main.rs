@@ -4,10 +4,12 @@
 mod apply;
 mod figures;
 mod fixture;
+mod foresight;
 mod increases;
 mod isolation;
 mod keys;
 mod members;
+mod reach;
 mod sign_in;
 mod snapshot;
 mod workspaces;

@@ -50,7 +50,7 @@ async fn every_change_is_in_the_audit_log_with_who_and_from_what_to_what() {
     let it = Fixture::new().await;
     let id = workspaces::create(&it.control, &it.owner, "ads").await.unwrap();
     workspaces::rename(&it.control, &it.owner, &id, 1, "adverts").await.unwrap();
-    let query = AuditQuery { actor: it.owner.name.clone(), kind: "workspace".to_owned(), before: None };
+    let query = AuditQuery { actor: it.owner.name.clone(), kind: "workspace".to_owned(), ..AuditQuery::default() };
     let page = audit::list(&it.control, &it.owner, &query, 1).await.unwrap();
     let event = &page.events[0];
     assert_eq!((event.action.as_str(), event.object.as_str()), ("rename", "adverts"));

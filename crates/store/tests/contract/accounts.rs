@@ -313,9 +313,14 @@ async fn the_audit_log_is_read_by_cursor(store: &Store) {
     tx.commit().await.unwrap();
     let mut conn = store.read().await.unwrap();
     let ids = |rows: Vec<AuditRow>| rows.into_iter().map(|it| it.id).collect::<Vec<_>>();
-    assert_eq!(ids(conn.audit_events("a", (i64::MAX, ""), "", "", 2).await.unwrap()), ["3", "2"]);
-    assert_eq!(ids(conn.audit_events("a", (5, "2"), "", "", 2).await.unwrap()), ["1"]);
-    assert_eq!(ids(conn.audit_events("a", (i64::MAX, ""), "ann", "model", 9).await.unwrap()), ["3", "1"]);
+    assert_eq!(ids(conn.audit_events("a", 0, (i64::MAX, ""), "", "", 2).await.unwrap()), ["3", "2"]);
+    assert_eq!(ids(conn.audit_events("a", 0, (5, "2"), "", "", 2).await.unwrap()), ["1"]);
+    assert_eq!(ids(conn.audit_events("a", 0, (i64::MAX, ""), "ann", "model", 9).await.unwrap()), ["3", "1"]);
+    assert_eq!(ids(conn.audit_events("a", 0, (i64::MAX, ""), "AN", "model", 9).await.unwrap()), ["3", "1"]);
+    for nobody in ["a%n", "a_n", "\\", "%"] {
+        assert!(conn.audit_events("a", 0, (i64::MAX, ""), nobody, "", 9).await.unwrap().is_empty(), "{nobody}");
+    }
+    assert!(conn.audit_events("a", i64::MAX, (i64::MAX, ""), "", "", 9).await.unwrap().is_empty());
 }
 
 async fn nothing_of_one_account_is_in_the_other(store: &Store) {
@@ -334,5 +339,5 @@ async fn nothing_of_one_account_is_in_the_other(store: &Store) {
     assert_eq!(conn.models("b").await.unwrap()[0].increase_id, None);
     assert_eq!(conn.increase("b", "a-i2").await.unwrap(), None);
     assert!(conn.increases("b", i64::MAX, "", 9).await.unwrap().is_empty());
-    assert_eq!(conn.audit_events("b", (i64::MAX, ""), "", "", 9).await.unwrap().len(), 1);
+    assert_eq!(conn.audit_events("b", 0, (i64::MAX, ""), "", "", 9).await.unwrap().len(), 1);
 }
