@@ -5,8 +5,9 @@ use std::{net::SocketAddr, time::Duration};
 use app::ssr::ConsoleState;
 use axum::{
     Router,
-    extract::State,
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    extract::{ConnectInfo, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
     routing::get,
 };
 use control::{Control, Sessions};
@@ -28,6 +29,8 @@ use tower_sessions::{
     cookie::{SameSite, time::Duration as SessionDuration},
 };
 
+use crate::metrics::Scrape;
+
 /// The largest form: an editor with a few thousand models.
 const LARGEST_FORM: usize = 2 * 1024 * 1024;
 
@@ -35,7 +38,7 @@ const LARGEST_FORM: usize = 2 * 1024 * 1024;
 const SESSION_DAYS: i64 = 14;
 
 /// The whole console as a service.
-pub fn router(state: ConsoleState, sessions: Sessions) -> Router {
+pub fn router(state: ConsoleState, sessions: Sessions, scrape: Scrape) -> Router {
     let secure = state.settings.secure_cookies;
     let control = state.control.clone();
     let sessions = SessionManagerLayer::new(sessions)
@@ -53,9 +56,11 @@ pub fn router(state: ConsoleState, sessions: Sessions) -> Router {
         .layer(CompressionLayer::new());
     let health =
         Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).with_state(control);
+    let metrics = Router::new().route("/metrics", get(metrics)).with_state(scrape);
     let id = HeaderName::from_static("x-request-id");
     let mut router = pages
         .merge(health)
+        .merge(metrics)
         .layer(fixed("x-content-type-options", "nosniff"))
         .layer(fixed("cross-origin-opener-policy", "same-origin"))
         .layer(fixed("cross-origin-resource-policy", "same-origin"))
@@ -91,6 +96,21 @@ async fn ready(State(control): State<Control>) -> (StatusCode, &'static str) {
             (StatusCode::SERVICE_UNAVAILABLE, "the store cannot be read\n")
         }
     }
+}
+
+/// Counters for Prometheus: for this machine, or for who has the token.
+async fn metrics(
+    State(scrape): State<Scrape>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> Response {
+    if !scrape.allows(peer.ip(), &headers) {
+        let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
+        return (StatusCode::UNAUTHORIZED, challenge, "metrics need the token of SLUICE_METRICS_TOKEN\n")
+            .into_response();
+    }
+    let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (kind, scrape.text().await).into_response()
 }
 
 /// Serves until `stop`; open streams of live figures are then cut, everything else is finished.

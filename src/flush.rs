@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 pub use outbox::Outbox;
 use waiting::{Waiting, signed};
 
-use crate::{freshness::Freshness, journal::Journal, usage::Usage};
+use crate::{freshness::Freshness, journal::Journal, metrics::Metrics, usage::Usage};
 
 /// A crash loses at most this much of the statistics.
 pub const EVERY: Duration = Duration::from_millis(100);
@@ -55,6 +55,8 @@ pub struct Flush {
     pub outbox: Outbox,
     /// Told up to when everything is durable.
     pub freshness: Arc<Freshness>,
+    /// What `/metrics` counts.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Packets on their way, and the charges with them.
@@ -114,6 +116,7 @@ impl Flush {
             };
             let now_ms = WallClock::now_ms(&SystemWallClock);
             self.records.take(&mut taken);
+            self.metrics.count(&taken);
             waiting.add(taken.drain(..), before.elapsed());
             before = Instant::now();
             if last || tick.is_multiple_of(SLOW) {
@@ -162,6 +165,7 @@ impl Flush {
         });
         if packets.is_empty() {
             self.freshness.stored(now_ms);
+            self.metrics.up_to_date();
             usage.as_ref()?;
         }
         let (store, charges) = (self.store.clone(), usage.clone());
@@ -177,6 +181,7 @@ impl Flush {
         doubtful: &mut Option<UsageFlush>,
         trouble: &mut Trouble,
     ) -> bool {
+        self.metrics.flushed(ended.began.elapsed(), outcome.is_ok());
         match outcome {
             Ok(()) => {
                 if let Err(error) = self.outbox.sent() {

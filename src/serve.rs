@@ -25,8 +25,10 @@ use crate::{
     freshness::{Age, Freshness},
     journal::{Journal, JournalProof},
     live::LivePort,
+    metrics::{Metrics, Scrape},
     owners::StoredOwners,
     parts,
+    reach::ProviderReach,
     sync::Sync,
     usage::{self, Usage},
 };
@@ -159,6 +161,7 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
         tasks: TaskTracker::new(),
     };
     let freshness = Arc::new(Freshness::new(control.now_ms()));
+    let metrics = Arc::<Metrics>::default();
     let mut flush = Flush {
         store: control.store().clone(),
         records: Arc::clone(&records),
@@ -168,6 +171,7 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
         kept: Arc::clone(&kept),
         outbox: outbox(&settings, control.store())?,
         freshness: Arc::clone(&freshness),
+        metrics: Arc::clone(&metrics),
     };
     // Before the first call: from here on a crash is told from a clean stop.
     flush.begin().await?;
@@ -177,8 +181,13 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
     stop.tasks.spawn(sync.run(rows.revision, rows.next_change_ms, stop.console.clone()));
     stop.tasks.spawn(housekeeping(control.clone(), Arc::clone(&ledger), settings.clone(), stop.console.clone()));
 
-    let gateway =
-        Gateway::new(gateway_settings(&settings), Arc::clone(&snapshot), records, clock, Arc::new(SystemWallClock));
+    let gateway = Gateway::new(
+        gateway_settings(&settings),
+        Arc::clone(&snapshot),
+        Arc::clone(&records),
+        clock,
+        Arc::new(SystemWallClock),
+    );
     let gateway = Arc::new(gateway.with_owners(Arc::new(StoredOwners::new(control.store().clone()))));
     let gateway_threads = gateway_listeners
         .into_iter()
@@ -191,13 +200,22 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
         control: control.clone(),
         live: Arc::new(LivePort(Arc::clone(&ledger))),
         figures: Arc::new(Age(freshness)),
+        reach: Arc::new(ProviderReach::new()),
         proof: proof(&settings),
         settings: Arc::new(ConsoleSettings {
             gateway_url: settings.shown_gateway_url(),
             secure_cookies: settings.secure_cookies,
         }),
     };
-    let router = console::router(state, Sessions::new(control.clone()));
+    let scrape = Scrape {
+        metrics,
+        gateway: Arc::clone(&gateway),
+        records,
+        ledger: Arc::clone(&ledger),
+        control: control.clone(),
+        token: settings.metrics_token.clone(),
+    };
+    let router = console::router(state, Sessions::new(control.clone()), scrape);
     let listener = tokio::net::TcpListener::from_std(console_listener)?;
     let console_stop = stop.console.clone();
     stop.tasks.spawn(async move {

@@ -6,6 +6,7 @@ mod databases;
 #[path = "../../crates/store/tests/contract/engine.rs"]
 mod engine;
 mod increases;
+mod console;
 mod installation;
 mod kept;
 mod killed;
@@ -58,7 +59,7 @@ async fn an_edit_in_the_console_holds_for_the_calls_that_follow() {
     let cookie = sign_in(&sluice).await;
     let list = sluice.get(&format!("http://{}/api/workspaces", sluice.console), &cookie).await;
     let list: serde_json::Value = serde_json::from_str(&list.body).unwrap();
-    let search = list.as_array().unwrap().iter().find(|it| it["name"] == "search").unwrap();
+    let search = list["workspaces"].as_array().unwrap().iter().find(|it| it["name"] == "search").unwrap();
     let (id, revision) = (search["id"].as_str().unwrap(), &search["revision"]);
 
     let above = format!("id={id}&revision={revision}&grant[0]=m&rpm[m]=6001&tpm[m]=");
