@@ -63,6 +63,8 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/settings/providers") view=pages::settings::providers::Providers ssr=SsrMode::Async/>
                     <Route path=path!("/settings/members") view=pages::settings::members::Members ssr=SsrMode::Async/>
                     <Route path=path!("/settings/audit") view=pages::settings::audit::Audit ssr=SsrMode::Async/>
+                    <Route path=path!("/settings/models/import") view=pages::settings::import::Import ssr=SsrMode::Async/>
+                    <Route path=path!("/settings/account") view=pages::settings::account::Account ssr=SsrMode::Async/>
                     <Route path=path!("/settings/models") view=pages::settings::models::Models ssr=SsrMode::Async/>
                     <Route path=path!("/invitation") view=pages::invitation::Invitation ssr=SsrMode::Async/>
                     <Route path=path!("/help/rate-limits") view=pages::help::Help ssr=SsrMode::Async/>

@@ -35,6 +35,8 @@ pub enum Outcome {
     Invalid(Vec<FieldError>),
     /// Someone else stored a later revision meanwhile; the page shows both.
     Conflict(String),
+    /// Nothing was to be stored: this is what the form asked to see, as markup that the server made.
+    Shown(String),
 }
 
 impl Outcome {

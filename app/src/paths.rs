@@ -18,6 +18,12 @@ pub const PROVIDERS: &str = "/settings/providers";
 pub const KEYS: &str = "/settings/keys";
 /// Members.
 pub const MEMBERS: &str = "/settings/members";
+/// Models that a provider has, to choose from.
+pub const IMPORT: &str = "/settings/models/import";
+/// The account's settings, and the viewer's own sign-in.
+pub const ACCOUNT: &str = "/settings/account";
+/// The audit log as it is filtered, for spreadsheets.
+pub const AUDIT_CSV: &str = "/settings/audit.csv";
 /// The audit log.
 pub const AUDIT: &str = "/settings/audit";
 /// How limits work.

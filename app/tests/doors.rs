@@ -20,7 +20,7 @@ use tower_sessions::SessionStore;
 const FOR_NOBODY: [&str; 3] = ["/api/sign-in", "/api/set-up", "/api/invitations/accept"];
 
 /// What a viewer may call: reading, and what concerns the own session.
-const FOR_VIEWERS: [&str; 9] = [
+const FOR_VIEWERS: [&str; 11] = [
     "/api/set-up",
     "/api/invitations/accept",
     "/api/monitoring",
@@ -30,6 +30,8 @@ const FOR_VIEWERS: [&str; 9] = [
     "/api/workspaces/editor",
     "/api/keys",
     "/api/providers",
+    "/api/account",
+    "/api/account/password",
 ];
 
 fn request(method: Method, path: &str, cookie: &str, accept: &str, body: &str) -> Request<Body> {

@@ -5,103 +5,12 @@
 
 mod common;
 
-use axum::{
-    Router,
-    body::Body,
-    http::{Method, Request, header},
-};
-use common::{Console, OWNER, PASSWORD, VIEWER};
+use common::{Console, OWNER, VIEWER, browser::Browser};
 use control::{
     Actor, Passwords,
     keys::{self, NewKey},
     workspaces,
 };
-use http_body_util::BodyExt;
-use tower::ServiceExt;
-
-/// A browser that runs no script: follows redirects and keeps cookies.
-struct Browser {
-    router: Router,
-    cookies: Vec<(String, String)>,
-}
-
-/// Where a request ended, and what was there.
-struct Page {
-    address: String,
-    text: String,
-}
-
-impl Page {
-    fn expect(&self, parts: &[&str]) {
-        for part in parts {
-            assert!(self.text.contains(part), "{part} is not on {}:\n{}", self.address, self.text);
-        }
-    }
-
-    fn expect_none(&self, parts: &[&str]) {
-        for part in parts {
-            assert!(!self.text.contains(part), "{part} is on {}", self.address);
-        }
-    }
-
-    /// The value of the first hidden field of this name.
-    fn hidden(&self, name: &str) -> String {
-        let field = format!("name=\"{name}\" value=\"");
-        let (_, rest) = self.text.split_once(&field).unwrap_or_else(|| panic!("{name} is not on {}", self.address));
-        rest.split('"').next().unwrap_or_default().to_owned()
-    }
-}
-
-impl Browser {
-    async fn signed_in(console: &Console, email: &str) -> Self {
-        let mut browser = Self { router: console.router.clone(), cookies: Vec::new() };
-        let page = browser.post("/api/sign-in", &[("email", email), ("password", PASSWORD)]).await;
-        assert_eq!(page.address, "/monitoring", "{email} signs in");
-        browser
-    }
-
-    async fn get(&mut self, address: &str) -> Page {
-        self.request(Method::GET, address, String::new()).await
-    }
-
-    async fn post(&mut self, action: &str, fields: &[(&str, &str)]) -> Page {
-        let encode = app::paths::encode;
-        let body: Vec<_> = fields.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
-        self.request(Method::POST, action, body.join("&")).await
-    }
-
-    async fn request(&mut self, method: Method, address: &str, body: String) -> Page {
-        let (mut method, mut address, mut body) = (method, address.to_owned(), body);
-        for _ in 0..4 {
-            let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            let request = Request::builder()
-                .method(&method)
-                .uri(&address)
-                .header(header::ACCEPT, "text/html")
-                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .header(header::HOST, "sluice.test")
-                .header(header::COOKIE, cookies.join("; "));
-            let request = request.body(Body::from(std::mem::take(&mut body))).unwrap();
-            let response = self.router.clone().oneshot(request).await.unwrap();
-            for cookie in response.headers().get_all(header::SET_COOKIE) {
-                let (name, rest) = cookie.to_str().unwrap().split_once('=').unwrap();
-                self.cookies.retain(|(it, _)| it != name);
-                let value = rest.split(';').next().unwrap_or_default();
-                if !value.is_empty() {
-                    self.cookies.push((name.to_owned(), value.to_owned()));
-                }
-            }
-            match response.headers().get(header::LOCATION) {
-                Some(location) => (method, address) = (Method::GET, location.to_str().unwrap().to_owned()),
-                None => {
-                    let text = response.into_body().collect().await.unwrap().to_bytes();
-                    return Page { address, text: String::from_utf8_lossy(&text).into_owned() };
-                }
-            }
-        }
-        panic!("{address} redirects for ever");
-    }
-}
 
 async fn workspace(console: &Console, name: &str) -> String {
     let all = workspaces::list(&console.control, &Actor::command_line(&console.account)).await.unwrap();
@@ -267,6 +176,10 @@ async fn a_model_keeps_what_was_typed_and_an_account_has_limits_of_at_least_one(
     let wrong = browser.post("/api/models/set", &edit("0")).await;
     assert_eq!(wrong.address, "/settings/models?edit=qwen-plus");
     wrong.expect(&["limit must be at least 1", "value=\"1000000\""]);
+    let mut slow = edit("600").to_vec();
+    slow.extend([("first_byte_timeout_s", "never"), ("stream_silence_s", "30")]);
+    let wrong = browser.post("/api/models/set", &slow).await;
+    wrong.expect(&["never is not a whole number of seconds", "value=\"never\"", "value=\"30\""]);
     browser.post("/api/models/set", &edit("700")).await.expect(&["Model stored", "700"]);
     browser.post("/api/models/set", &edit("800")).await.expect(&[
         "changed by someone else",
@@ -285,7 +198,7 @@ async fn an_invitation_is_accepted_once() {
     let token = made.text.split("/invitation?token=").nth(1).unwrap().split(['"', '<']).next().unwrap().to_owned();
     browser.get("/settings/members").await.expect_none(&["/invitation?token="]);
 
-    let mut guest = Browser { router: console.router.clone(), cookies: Vec::new() };
+    let mut guest = Browser::of_nobody(&console);
     guest.get(&format!("/invitation?token={token}")).await.expect(&["Accept your invitation", &token]);
     let short = guest.post("/api/invitations/accept", &[("token", &token), ("password", "short")]).await;
     short.expect(&["Nothing was stored", "Accept your invitation"]);
@@ -293,7 +206,7 @@ async fn an_invitation_is_accepted_once() {
         guest.post("/api/invitations/accept", &[("token", &token), ("password", "a long enough password")]).await;
     assert_eq!(accepted.address, "/monitoring");
     accepted.expect(&["new@example.com"]);
-    let mut late = Browser { router: console.router.clone(), cookies: Vec::new() };
+    let mut late = Browser::of_nobody(&console);
     let again =
         late.post("/api/invitations/accept", &[("token", &token), ("password", "a long enough password")]).await;
     again.expect(&["this invitation was used or is too old"]);

@@ -8,19 +8,36 @@ pub const SIGN_IN: &str = "sign-in";
 /// See [`SIGN_IN`].
 pub const SET_UP: &str = "set-up";
 
-/// Signs a member in.
+/// Bytes of a form that are kept in the session of somebody who is not signed in.
+#[cfg(feature = "ssr")]
+const LARGEST_IN_SESSION: usize = 16 * 1024;
+
+/// Signs a member in. `resume` and `fields` are a form that came without a session: it is sent on afterwards.
 ///
 /// # Errors
 /// When the session cannot be written.
 #[server(endpoint = "sign-in")]
-pub async fn sign_in(email: String, password: String, #[server(default)] next: String) -> Result<Outcome, ApiError> {
+pub async fn sign_in(
+    email: String,
+    password: String,
+    #[server(default)] next: String,
+    #[server(default)] resume: String,
+    #[server(default)] fields: String,
+) -> Result<Outcome, ApiError> {
     use crate::{paths, ssr};
     let back = paths::with_query(paths::SIGN_IN, &[("next", &next)]);
     let outcome = match ssr::sign_in(&email, password).await? {
+        // The browser sends the same form on, and with it the one that was kept.
+        Ok(()) if !resume.is_empty() => return Ok(ssr::resume()),
         Ok(()) => Outcome::go("", paths::local(&next).unwrap_or(paths::MONITORING)),
         Err(message) => Outcome::wrong("password", message),
     };
-    ssr::answer(SIGN_IN, &[("email", &email)], &back, outcome).await
+    let mut typed = vec![("email", email.as_str())];
+    // A stranger's session must not grow large: a longer form is lost with the second wrong password.
+    if !resume.is_empty() && fields.len() <= LARGEST_IN_SESSION {
+        typed.extend([("resume", resume.as_str()), ("fields", &fields)]);
+    }
+    ssr::answer(SIGN_IN, &typed, &back, outcome).await
 }
 
 /// Ends the session.

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// The form that makes a key.
 pub const CREATE: &str = "create-key";
+/// The form that changes one.
+pub const EDIT: &str = "edit-key";
 /// The form that replaces one.
 pub const ROTATE: &str = "rotate-key";
 /// The form that ends one.
@@ -70,16 +72,12 @@ pub async fn create_key(
     #[server(default)] expires: String,
     #[server(default)] error_dialect: String,
 ) -> Result<Outcome, ApiError> {
-    use crate::{format::parse_instant, paths, ssr};
+    use crate::{paths, ssr};
     let caller = ssr::caller()?;
     let allowed = caller.actor.authorise(domain::Action::ManageKeys(&domain::WorkspaceId::new(workspace.as_str())));
     allowed.map_err(ssr::failure)?;
-    let expires_at = match expires.trim() {
-        "" => Ok(None),
-        day => parse_instant(&format!("{day}T23:59:59")).map(Some).ok_or(()),
-    };
-    let outcome = match expires_at {
-        Err(()) => Outcome::wrong("expires", "a date is a year, a month and a day, such as 2027-01-31"),
+    let outcome = match end_of_day(&expires) {
+        Err(outcome) => outcome,
         Ok(expires_at) => {
             let form = control::keys::NewKey {
                 workspace: workspace.clone(),
@@ -94,6 +92,57 @@ pub async fn create_key(
     let typed =
         [("workspace", workspace.as_str()), ("name", &name), ("expires", &expires), ("error_dialect", &error_dialect)];
     ssr::answer(CREATE, &typed, &paths::with_query(paths::KEYS, &[("create", "1")]), outcome).await
+}
+
+/// Changes name, error dialect and expiry of a key.
+///
+/// # Errors
+/// [`ApiError::NotFound`] for a key that is revoked or not seen, [`ApiError::Forbidden`].
+#[server(endpoint = "keys/edit")]
+pub async fn edit_key(
+    id: String,
+    #[server(default)] name: String,
+    #[server(default)] expires: String,
+    #[server(default)] error_dialect: String,
+) -> Result<Outcome, ApiError> {
+    use crate::{paths, ssr};
+    let caller = ssr::caller()?;
+    let change =
+        |expires_at| control::keys::KeyChange { name: name.clone(), error_dialect: error_dialect.clone(), expires_at };
+    let outcome = match end_of_day(&expires) {
+        Err(outcome) => {
+            // Who may not change the key is told that, not what is wrong with the date.
+            control::keys::authorised(&ssr::state().control, &caller.actor, &id).await.map_err(ssr::failure)?;
+            outcome
+        }
+        Ok(expires_at) => {
+            let done = control::keys::update(&ssr::state().control, &caller.actor, &id, &change(expires_at)).await;
+            ssr::outcome(done)?.map_or_else(expires_field, |()| Outcome::go("Key stored", paths::KEYS))
+        }
+    };
+    let typed = [("name", name.as_str()), ("expires", &expires), ("error_dialect", &error_dialect)];
+    ssr::answer(EDIT, &typed, &paths::with_query(paths::KEYS, &[("edit", &id)]), outcome).await
+}
+
+/// The last instant of a date, in UTC; `None` if nothing was typed.
+#[cfg(feature = "ssr")]
+fn end_of_day(date: &str) -> Result<Option<i64>, Outcome> {
+    match date.trim() {
+        "" => Ok(None),
+        day => crate::format::parse_instant(&format!("{day}T23:59:59"))
+            .map(Some)
+            .ok_or_else(|| Outcome::wrong("expires", "a date is a year, a month and a day, such as 2027-01-31")),
+    }
+}
+
+/// What the use cases call `expires_at` is the field `expires`.
+#[cfg(feature = "ssr")]
+fn expires_field(outcome: Outcome) -> Outcome {
+    let Outcome::Invalid(mut errors) = outcome else { return outcome };
+    for error in errors.iter_mut().filter(|it| it.field == "expires_at") {
+        "expires".clone_into(&mut error.field);
+    }
+    Outcome::Invalid(errors)
 }
 
 /// Replaces a key by a new one; the old one is refused from now on.
@@ -130,17 +179,6 @@ fn shown_once(made: Result<control::keys::CreatedKey, Outcome>, message: &str) -
             next: Some(crate::paths::KEYS.to_owned()),
             secret: Some(key.secret.expose().to_owned()),
         },
-        Err(Outcome::Invalid(errors)) => Outcome::Invalid(
-            errors
-                .into_iter()
-                .map(|mut it| {
-                    if it.field == "expires_at" {
-                        it.field = "expires".to_owned();
-                    }
-                    it
-                })
-                .collect(),
-        ),
-        Err(outcome) => outcome,
+        Err(outcome) => expires_field(outcome),
     }
 }

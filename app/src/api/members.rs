@@ -45,6 +45,8 @@ pub struct MemberView {
     pub invited_until_ms: Option<i64>,
     /// Whether the viewer may change or remove them.
     pub editable: bool,
+    /// Whether they are the account's last owner, who must stay one.
+    pub last_owner: bool,
 }
 
 /// Lists the account's members.

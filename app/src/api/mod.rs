@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "a server function makes a struct of its arguments, which carry the form's own names")]
 #![allow(clippy::too_many_arguments, reason = "one for each field of a form")]
 
+pub mod account;
 pub mod audit;
 pub mod door;
 pub mod keys;

@@ -3,9 +3,12 @@
 use crate::{error::ApiError, outcome::Outcome, ui::Choice};
 use leptos::{server, server_fn::codec::GetUrl};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The form that makes or changes a model.
 pub const FORM: &str = "model";
+/// The form that takes models of a provider's list.
+pub const IMPORT: &str = "import";
 
 /// Everything on the page.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +44,10 @@ pub struct ModelView {
     pub fallback: bool,
     /// First guess of the output of calls that set no maximum.
     pub default_output_tokens: u64,
+    /// Seconds until the provider's first byte; `None`: as the process's settings have it.
+    pub first_byte_timeout_s: Option<u64>,
+    /// Seconds of silence within a stream; `None`: as the process's settings have it.
+    pub stream_silence_s: Option<u64>,
     /// What a form that changes it sends along.
     pub revision: i64,
 }
@@ -72,6 +79,8 @@ pub async fn set_model(
     #[server(default)] backup: String,
     #[server(default)] fallback: String,
     #[server(default)] default_output_tokens: String,
+    #[server(default)] first_byte_timeout_s: Option<String>,
+    #[server(default)] stream_silence_s: Option<String>,
 ) -> Result<Outcome, ApiError> {
     use crate::{paths, ssr};
     let caller = ssr::caller()?;
@@ -86,6 +95,8 @@ pub async fn set_model(
         ("backup", &backup),
         ("fallback", &fallback),
         ("default_output_tokens", &default_output_tokens),
+        ("first_byte_timeout_s", first_byte_timeout_s.as_deref().unwrap_or_default()),
+        ("stream_silence_s", stream_silence_s.as_deref().unwrap_or_default()),
     ]
     .map(|(name, value)| (name, value.to_owned()));
     let back = match revision {
@@ -104,7 +115,8 @@ pub async fn set_model(
         backup,
         fallback,
         default_output_tokens,
-        ..Default::default()
+        first_byte_timeout_s,
+        stream_silence_s,
     };
     let state = ssr::state();
     let done = match revision {
@@ -115,4 +127,86 @@ pub async fn set_model(
         .map_or_else(|it| it, |()| Outcome::go("Model stored. It is in force from the next call on.", paths::MODELS));
     let typed: Vec<_> = typed.iter().map(|(name, value)| (*name, value.as_str())).collect();
     ssr::answer(FORM, &typed, &back, outcome).await
+}
+
+/// What a provider offers, to choose from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfferView {
+    /// The account's providers.
+    pub providers: Vec<Choice>,
+    /// Which of them was asked; empty if none was.
+    pub provider: String,
+    /// What it offers.
+    pub models: Vec<OfferedView>,
+    /// Why it could not be asked.
+    pub problem: Option<String>,
+    /// Requests a minute to begin with: the lowest of the account's models there; empty without one.
+    pub rpm: String,
+    /// Tokens a minute to begin with, likewise.
+    pub tpm: String,
+}
+
+/// One model of a provider's list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfferedView {
+    /// The provider's name for it.
+    pub code: String,
+    /// Whether the account has a model that is called by it, or calls it.
+    pub known: bool,
+}
+
+/// Asks a provider which models it has; the first one there is if `provider` is empty.
+///
+/// # Errors
+/// [`ApiError::Forbidden`] for who may not configure the account, [`ApiError::NotFound`].
+#[server(endpoint = "models/offered", input = GetUrl)]
+pub async fn offered_models(#[server(default)] provider: String) -> Result<OfferView, ApiError> {
+    let caller = crate::ssr::caller()?;
+    crate::ssr::settings::offered(&crate::ssr::state(), &caller, &provider).await
+}
+
+/// Takes the chosen models of a provider's list, all of them or none.
+///
+/// # Errors
+/// [`ApiError::Forbidden`] for who may not configure the account, [`ApiError::NotFound`].
+#[server(endpoint = "models/import")]
+pub async fn import_models(
+    provider: String,
+    #[server(default)] pick: Vec<String>,
+    #[server(default)] rpm: BTreeMap<String, String>,
+    #[server(default)] tpm: BTreeMap<String, String>,
+    #[server(default)] common_rpm: String,
+    #[server(default)] common_tpm: String,
+    #[server(default)] tpm_upper_limit: String,
+) -> Result<Outcome, ApiError> {
+    use crate::{paths, ssr};
+    let caller = ssr::caller()?;
+    let typed_in = |map: &BTreeMap<String, String>, code: &String| map.get(code).cloned().unwrap_or_default();
+    let wanted = |code: &String| control::models::Wanted {
+        code: code.clone(),
+        rpm: typed_in(&rpm, code),
+        tpm: typed_in(&tpm, code),
+    };
+    let form = control::models::Import {
+        provider: provider.clone(),
+        models: pick.iter().map(wanted).collect(),
+        rpm: common_rpm,
+        tpm: common_tpm,
+        tpm_upper_limit,
+    };
+    let done = ssr::outcome(control::models::import(&ssr::state().control, &caller.actor, &form).await)?;
+    let outcome = match done {
+        Ok(1) => Outcome::go("1 model imported", paths::MODELS),
+        Ok(count) => Outcome::go(format!("{count} models imported"), paths::MODELS),
+        Err(Outcome::Invalid(errors)) => Outcome::Invalid(errors.into_iter().map(ssr::settings::at_import).collect()),
+        Err(other) => other,
+    };
+    let mut typed: Vec<(String, String)> = pick.into_iter().map(|code| ("pick".to_owned(), code)).collect();
+    for (name, map) in [("rpm", rpm), ("tpm", tpm)] {
+        typed.extend(map.into_iter().filter(|it| !it.1.is_empty()).map(|(code, it)| (format!("{name}[{code}]"), it)));
+    }
+    let common = [("common_rpm", form.rpm), ("common_tpm", form.tpm), ("tpm_upper_limit", form.tpm_upper_limit)];
+    typed.extend(common.map(|(name, text)| (name.to_owned(), text)));
+    let typed: Vec<_> = typed.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    ssr::answer(IMPORT, &typed, &paths::with_query(paths::IMPORT, &[("provider", &provider)]), outcome).await
 }

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 /// The form that makes or changes a provider.
 pub const FORM: &str = "provider";
 
+/// The form that tests one.
+pub const TEST: &str = "test-provider";
+
 /// One provider.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProviderView {
@@ -80,4 +83,27 @@ pub async fn set_provider(
     let outcome = ssr::outcome(done)?.map_or_else(|it| it, |()| Outcome::go("Provider stored", paths::PROVIDERS));
     let typed: Vec<_> = typed.iter().map(|(name, value)| (*name, value.as_str())).collect();
     ssr::answer(FORM, &typed, &back, outcome).await
+}
+
+/// Asks a provider for something that costs nothing, with its stored credential, and tells what came back.
+///
+/// # Errors
+/// [`ApiError::Forbidden`] for who may not configure the account, [`ApiError::NotFound`].
+#[server(endpoint = "providers/test")]
+pub async fn test_provider(id: String) -> Result<Outcome, ApiError> {
+    use crate::{paths, ssr};
+    let caller = ssr::caller()?;
+    let state = ssr::state();
+    let found = control::reach::test(&state.control, &caller.actor, &*state.reach, &id).await;
+    match ssr::outcome(found)? {
+        Ok(findings) => {
+            let told = findings.into_iter().flat_map(|it| {
+                let word = if it.fine { "fine" } else { "failed" };
+                [("dialect", it.dialect.to_owned()), ("url", it.url), (word, it.words)]
+            });
+            let told = std::iter::once(("id", id)).chain(told).map(|(name, text)| (name.to_owned(), text)).collect();
+            ssr::tell(TEST, told, paths::PROVIDERS).await
+        }
+        Err(outcome) => ssr::answer(&format!("{TEST}-{id}"), &[], paths::PROVIDERS, outcome).await,
+    }
 }

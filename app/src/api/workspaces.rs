@@ -65,12 +65,53 @@ pub struct GrantView {
     pub others_tpm: Option<u64>,
 }
 
+/// Everything on the list's page.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkspacesView {
+    /// The workspaces the viewer may see, the default one first.
+    pub workspaces: Vec<WorkspaceView>,
+    /// Those that were put away, the latest first.
+    pub archived: Vec<ArchivedView>,
+    /// Every model with its workspaces; empty for who sees one workspace alone.
+    pub shares: Vec<SharesView>,
+}
+
+/// A workspace that was put away.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArchivedView {
+    /// Its identity, under which Monitoring still shows its figures.
+    pub id: String,
+    /// What people called it.
+    pub name: String,
+    /// When it was put away.
+    pub archived_ms: i64,
+}
+
+/// One model, and what its workspaces may have of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharesView {
+    /// The model's code.
+    pub model: String,
+    /// The account's requests a minute.
+    pub rpm: u64,
+    /// The account's tokens a minute at this moment; `None` when not metered in tokens.
+    pub tpm: Option<u64>,
+    /// The workspaces' own limits of requests together.
+    pub sum_rpm: u64,
+    /// The workspaces' own limits of tokens together.
+    pub sum_tpm: u64,
+    /// Whether either sum is above the account's.
+    pub overcommitted: bool,
+    /// Id, name, own requests and own tokens a minute of each workspace that may call it.
+    pub shares: Vec<(String, String, Option<u64>, Option<u64>)>,
+}
+
 /// Lists the workspaces the viewer may see.
 ///
 /// # Errors
 /// [`ApiError::SignedOut`].
 #[server(endpoint = "workspaces", input = GetUrl)]
-pub async fn workspaces() -> Result<Vec<WorkspaceView>, ApiError> {
+pub async fn workspaces() -> Result<WorkspacesView, ApiError> {
     let caller = crate::ssr::caller()?;
     crate::ssr::settings::workspaces(&crate::ssr::state(), &caller).await
 }
@@ -145,6 +186,24 @@ pub async fn set_limits(
     let caller = ssr::caller()?;
     let draft = Draft { grant, rpm, tpm };
     let outcome = ssr::settings::set_limits(&ssr::state(), &caller, &id, revision, &draft).await?;
+    ssr::answer(LIMITS, &pairs(&draft.typed()), &paths::workspace(&id), outcome).await
+}
+
+/// *What would this do?*: what the limits as they are typed would have refused in the last seven days. Stores nothing.
+///
+/// # Errors
+/// [`ApiError::Forbidden`] for who may not configure the account, [`ApiError::NotFound`].
+#[server(endpoint = "workspaces/limits/foresee")]
+pub async fn foresee_limits(
+    id: String,
+    #[server(default)] grant: Vec<String>,
+    #[server(default)] rpm: BTreeMap<String, String>,
+    #[server(default)] tpm: BTreeMap<String, String>,
+) -> Result<Outcome, ApiError> {
+    use crate::{draft::Draft, paths, ssr};
+    let caller = ssr::caller()?;
+    let draft = Draft { grant, rpm, tpm };
+    let outcome = ssr::foresight::foresee(&ssr::state(), &caller, &id, &draft).await?;
     ssr::answer(LIMITS, &pairs(&draft.typed()), &paths::workspace(&id), outcome).await
 }
 

@@ -18,6 +18,8 @@ pub(super) fn click(event: &Event) {
         fold(&button);
     } else if let Some(button) = near("[data-copy]") {
         copy(&button);
+    } else if let Some(button) = near("[data-pick]") {
+        super::narrow::pick(&button);
     } else if near("[data-dismiss]").is_some()
         && let Some(message) = near(".toast")
     {

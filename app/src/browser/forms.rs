@@ -78,6 +78,18 @@ pub(crate) fn show(form: &HtmlFormElement, answer: Result<Outcome, ApiError>) {
             return;
         }
         Ok(Outcome::Invalid(errors)) => errors,
+        Ok(Outcome::Shown(markup)) => {
+            show_errors(form, &[]);
+            let place = form.query_selector("[data-shown]").ok().flatten();
+            if let Some(place) = place.and_then(|it| it.dyn_into::<HtmlElement>().ok()) {
+                place.set_inner_html(&markup);
+                if let Some(document) = document() {
+                    super::times::show_local(&document);
+                }
+                let _ = place.focus();
+            }
+            return;
+        }
         Ok(Outcome::Conflict(_)) => {
             // The page that shows both versions is the one that is shown without script.
             super::guard::let_go();

@@ -6,6 +6,7 @@ mod dialogs;
 mod forms;
 mod guard;
 mod keys;
+mod narrow;
 mod times;
 
 use wasm_bindgen::{JsCast, closure::Closure};
@@ -20,6 +21,7 @@ pub fn start() {
     dialogs::make_modal(&document);
     listen(&document, "submit", false, forms::submit);
     listen(&document, "input", false, forms::look_while_typing);
+    listen(&document, "input", false, narrow::typed);
     listen(&document, "focusout", false, forms::look_on_leaving);
     listen(&document, "change", false, forms::send_filters);
     listen(&document, "click", false, clicks::click);

@@ -21,6 +21,8 @@ use web_sys::Element;
 
 /// Where *Apply*, *Add models* and *Remove* lead without script.
 const DRAFT: &str = "/api/workspaces/limits/draft";
+/// Where *What would this do?* leads, with script and without.
+const FORESEE: &str = "/api/workspaces/limits/foresee";
 
 /// Everything the parts of the editor share.
 #[derive(Clone, Copy)]
@@ -56,6 +58,8 @@ pub fn Permission(
     picking: Picking,
     /// Whether someone else saved meanwhile.
     conflict: bool,
+    /// What the limits would have done, as markup; empty until it is asked for.
+    shown: String,
     /// Why the viewer may not change anything.
     refused: Option<String>,
     /// The page without anything typed.
@@ -77,7 +81,11 @@ pub fn Permission(
         </div>
         {conflict.then(|| both_versions(editor))}
         {grants(editor)}
-        <div class="actions">{apply(editor, false)}</div>
+        <div class="actions">
+            <button type="submit" class="button quiet" formaction=FORESEE disabled=disabled>"What would this do?"</button>
+            {apply(editor, false)}
+        </div>
+        <div data-shown="" tabindex="-1" role="status" inner_html=shown></div>
         {unsaved(editor)}
         {picker(editor, picking)}
     }

@@ -10,13 +10,14 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_location;
 
-const SETTINGS: [(&str, &str, &str); 6] = [
+const SETTINGS: [(&str, &str, &str); 7] = [
     (paths::WORKSPACES, "Workspaces", "workspaces"),
     (paths::MODELS, "Models", "models"),
     (paths::PROVIDERS, "Providers", "providers"),
     (paths::KEYS, "API keys", "keys"),
     (paths::MEMBERS, "Members", "members"),
     (paths::AUDIT, "Audit log", "audit"),
+    (paths::ACCOUNT, "Account", "account"),
 ];
 
 const SHORTCUTS: [(&str, &str); 7] = [
@@ -72,7 +73,7 @@ fn TopBar(viewer: Viewer, theme: &'static str) -> impl IntoView {
             <button type="button" class="bare menu" popovertarget="navigation" aria-label="Menu"><Icon name="menu"/></button>
             <a class="brand" href=paths::MONITORING><Icon name="sluice"/>"Sluice"</a>
             <span class="place"><span class="unseen">"Account "</span>{place}</span>
-            <span class="who" title=viewer.standing.role.as_str()>{viewer.email}</span>
+            <a class="who" href=paths::ACCOUNT title=viewer.standing.role.as_str()>{viewer.email}</a>
             <form method="post" action="/theme" class="inline" data-theme-switch="">
                 <input type="hidden" name="theme" value=next/>
                 <button type="submit" class="bare" aria-label="Switch between light and dark" title="Light or dark"><Icon name="theme"/></button>

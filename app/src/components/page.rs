@@ -44,6 +44,17 @@ pub struct PageContext {
     pub gateway_url: String,
     /// Since when calls are missing from the figures, in milliseconds of the epoch; `None` while none are.
     pub stale_since: Option<i64>,
+    /// The form that came when its session had ended; it is sent again after signing in.
+    pub lost: Option<LostForm>,
+}
+
+/// A form that was sent without a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostForm {
+    /// The address it was sent to.
+    pub action: String,
+    /// Its fields, as they were sent.
+    pub fields: String,
 }
 
 /// The context of this request; an empty one where there is no request.

@@ -1,56 +1,52 @@
 //! How limits work, with this account's own models, limits and address filled in. Refusals link to it.
 
+mod errors;
+mod practices;
+
 use crate::{
-    api::rate_limit::{LimitView, RateLimitView, rate_limit},
+    api::{
+        models::{ModelView, models},
+        rate_limit::{LimitView, RateLimitView, rate_limit},
+    },
     components::{frame::PageHead, page::use_page},
-    format::whole,
+    error::ApiError,
+    format::{NOTHING, whole},
     paths,
     read::content,
 };
+use domain::ceil60;
+use errors::Errors;
 use leptos::prelude::*;
-
-/// Messages of a refusal, which limit they mean, and what helps.
-const ERRORS: [(&str, &str, &str, &str); 3] = [
-    (
-        "Requests rate limit exceeded",
-        "You exceeded your current requests list",
-        "The RPM, or the RPS that follows from it",
-        "Spread the calls: a constant rate, or a queue. Wait as long as Retry-After says.",
-    ),
-    (
-        "Allocated quota exceeded",
-        "You exceeded your current quota",
-        "The TPM, or the TPS that follows from it",
-        "Send less at once, ask for shorter answers, or have the limit raised for a while.",
-    ),
-    (
-        "Request rate increased too quickly",
-        "",
-        "Protection against a sudden surge, even below RPM and TPM",
-        "Let the rate grow over a minute instead of starting with everything.",
-    ),
-];
+use practices::Practices;
 
 /// The page.
 #[component]
 pub(crate) fn Help() -> impl IntoView {
+    let reading = async {
+        let limits = rate_limit().await?;
+        Ok::<_, ApiError>((limits, models().await?.models))
+    };
     view! {
         <PageHead title="How limits work"/>
-        {content(rate_limit(), |view| view! { <Content view=view/> })}
+        {content(reading, |(limits, models)| view! { <Content limits=limits models=models/> })}
     }
 }
 
 #[component]
-fn Content(view: RateLimitView) -> impl IntoView {
-    let example = view.models.iter().find(|it| it.tpm.is_some()).or(view.models.first()).cloned();
-    let rows: Vec<_> = ERRORS
-        .iter()
-        .map(|(first, second, cause, remedy)| {
-            let second = (!second.is_empty()).then(|| view! { <br/><code>{*second}</code> });
-            view! { <tr><td><code>{*first}</code>{second}</td><td>{*cause}</td><td>{*remedy}</td></tr> }
-        })
-        .collect();
+fn Content(limits: RateLimitView, models: Vec<ModelView>) -> impl IntoView {
+    let gateway = use_page().gateway_url;
+    let of_workspace = limits.of_workspace;
+    let mut rows = limits.models;
+    rows.sort_by(|a, b| a.model.cmp(&b.model));
+    let example = rows.iter().find(|it| it.tpm.is_some()).or(rows.first()).cloned();
     view! {
+        <nav class="jump" aria-label="On this page">
+            <a href="#two">"Two limits"</a>
+            <a href="#limits">"Your limits"</a>
+            <a href="#errors">"Error messages"</a>
+            <a href="#practices">"What helps"</a>
+            <a href="#client">"Pointing a client here"</a>
+        </nav>
         <section class="prose" aria-labelledby="two">
             <h2 id="two">"Two limits, two windows"</h2>
             <p>
@@ -59,49 +55,91 @@ fn Content(view: RateLimitView) -> impl IntoView {
             </p>
             <p>
                 "Both are also watched over each second, at a sixtieth: a burst can be refused although the minute has room. Windows slide;
-                there is no full minute to wait for, and a refusal says to the instant when the call would pass."
+                there is no full minute to wait for, and a refusal says to the instant when the call would pass. What was used more than a
+                minute ago no longer counts."
             </p>
-            {example.map(|it| view! { <Example limit=it/> })}
+            <p>
+                "A call holds the tokens of its prompt and of the most it may answer until it has ended; then what it really used counts. A call
+                that states no maximum holds what such calls were seen to use. So a low "<code>"max_tokens"</code>" leaves room for more calls at once."
+            </p>
         </section>
-        <section class="panel" aria-labelledby="errors">
-            <div class="panel-head"><h2 id="errors">"What a refusal says"</h2><small>"HTTP status 429"</small></div>
-            <div class="scroll" tabindex="0" role="group" aria-labelledby="errors">
-                <table>
-                    <thead><tr><th scope="col">"Error message"</th><th scope="col">"Cause"</th><th scope="col">"What to do"</th></tr></thead>
+        <Limits rows=rows of_workspace=of_workspace/>
+        <Errors/>
+        {example.map(|it| view! { <Practices limit=it models=models/> })}
+        <Client gateway=gateway/>
+    }
+}
+
+/// Every model's limits, by the minute and by the second.
+#[component]
+fn Limits(rows: Vec<LimitView>, of_workspace: bool) -> impl IntoView {
+    let title = if of_workspace { "Limits of your workspace" } else { "Limits of this account" };
+    let number = |it: Option<u64>| it.map_or_else(|| NOTHING.to_owned(), whole);
+    let rows: Vec<_> = rows
+        .into_iter()
+        .map(|it| {
+            let rpm = if of_workspace { it.most_requests } else { it.rpm };
+            let tpm = if of_workspace { it.most_tokens } else { it.tpm };
+            view! {
+                <tr>
+                    <th scope="row" class="model">{it.model}</th>
+                    <td class="number">{whole(rpm)}</td>
+                    <td class="number">{whole(ceil60(rpm))}</td>
+                    <td class="number">{number(tpm)}</td>
+                    <td class="number">{number(tpm.map(ceil60))}</td>
+                </tr>
+            }
+        })
+        .collect();
+    let list = if rows.is_empty() {
+        view! { <p class="padded soft">"This account has no model yet."</p> }.into_any()
+    } else {
+        view! {
+            <div class="scroll" tabindex="0" role="group" aria-labelledby="limits">
+                <table class="pinned">
+                    <thead>
+                        <tr>
+                            <th scope="col">"Model"</th>
+                            <th scope="col" class="number">"RPM"<small>"requests / min"</small></th>
+                            <th scope="col" class="number">"RPS"<small>"requests / s"</small></th>
+                            <th scope="col" class="number">"TPM"<small>"tokens / min"</small></th>
+                            <th scope="col" class="number">"TPS"<small>"tokens / s"</small></th>
+                        </tr>
+                    </thead>
                     <tbody>{rows}</tbody>
                 </table>
             </div>
-        </section>
-        <section class="prose" aria-labelledby="practices">
-            <h2 id="practices">"What helps"</h2>
-            <dl>
-                <dt>"Smooth your request rate"</dt>
-                <dd>"Send at an even pace. After a refusal wait as long as it says, and longer after each further one."</dd>
-                <dt>"Use a backup model"</dt>
-                <dd>"When one model is limited, call another; each has limits of its own. A client can do that, or the gateway, where the model names a backup."</dd>
-                <dt>"Split large tasks"</dt>
-                <dd>"A long conversation is sent whole at each turn. Shorter ones, at different times, stay within the TPM."</dd>
-                <dt>"Choose higher-limit models"</dt>
-                <dd>"Compare them on "<a href=paths::RATE_LIMIT>"Rate Limit"</a>"; current versions mostly have more than dated ones."</dd>
-                <dt>"Use batch inference"</dt>
-                <dd>"What can wait goes through the Batch API, which these limits do not touch."</dd>
-            </dl>
-        </section>
-        <section class="prose" aria-labelledby="client">
-            <h2 id="client">"Pointing a client here"</h2>
-            <p>"Change the base URL and the key, and nothing else:"</p>
-            <pre tabindex="0">{format!("base_url = \"{}/compatible-mode/v1\"\napi_key  = a key from Settings › API keys", use_page().gateway_url)}</pre>
+        }
+        .into_any()
+    };
+    view! {
+        <section class="panel" aria-labelledby="limits">
+            <div class="panel-head"><h2 id="limits">{title}</h2><small>"in force now · "<a href=paths::RATE_LIMIT>"with their use"</a></small></div>
+            {list}
         </section>
     }
 }
 
+/// What a client has to be told.
 #[component]
-fn Example(limit: LimitView) -> impl IntoView {
-    let tokens = match (limit.tpm, limit.tps) {
-        (Some(tpm), Some(tps)) => format!(" and {} tokens in any 60 seconds, {} in any second", whole(tpm), whole(tps)),
-        _ => String::new(),
-    };
-    let requests =
-        format!("{} requests in any 60 seconds, {} in any second,", whole(limit.rpm), whole(domain::ceil60(limit.rpm)));
-    view! { <p class="notice"><strong>{limit.model}</strong>" may take "{requests}{tokens}"."</p> }
+fn Client(gateway: String) -> impl IntoView {
+    let gateway = gateway.trim_end_matches('/').to_owned();
+    let rows: Vec<_> = [
+        ("OpenAI SDKs", "/compatible-mode/v1", "or /v1"),
+        ("DashScope SDK", "/api/v1", "dashscope.base_http_api_url"),
+        ("Anthropic SDKs", "/apps/anthropic", "or no path at all"),
+    ]
+    .into_iter()
+    .map(|(client, path, more)| {
+        view! { <tr><th scope="row">{client}</th><td><code>{format!("{gateway}{path}")}</code></td><td class="soft">{more}</td></tr> }
+    })
+    .collect();
+    view! {
+        <section class="panel" aria-labelledby="client">
+            <div class="panel-head"><h2 id="client">"Pointing a client here"</h2><small>"base URL, and a key from "<a href=paths::KEYS>"API keys"</a></small></div>
+            <div class="scroll" tabindex="0" role="group" aria-labelledby="client">
+                <table><tbody>{rows}</tbody></table>
+            </div>
+        </section>
+    }
 }

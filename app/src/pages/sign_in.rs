@@ -2,24 +2,47 @@
 
 use crate::{
     api::door,
-    components::frame::PageHead,
+    components::{
+        frame::PageHead,
+        page::{flash_for, use_page},
+    },
     ui::{Field, Icon, PlainForm},
 };
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
-/// Asks who is there.
+/// Asks who is there. A form that came when its session had ended is kept in this one, and sent on afterwards.
 #[component]
 pub(crate) fn SignIn() -> impl IntoView {
     let next = use_query_map().with_untracked(|query| query.get("next")).unwrap_or_default();
+    let kept = use_page().lost.map(|it| (it.action, it.fields)).or_else(typed_before);
+    let (title, words) = match kept {
+        Some(_) => (
+            "Sign in to go on",
+            "Your session has ended. Nothing was stored yet; what you typed is kept, and stored as soon as you sign in.",
+        ),
+        None => ("Sign in", ""),
+    };
     view! {
         <p class="brand"><Icon name="sluice"/>"Sluice"</p>
-        <PageHead title="Sign in"/>
+        <PageHead title=title/>
+        {(!words.is_empty()).then(|| view! { <p class="notice near" role="status">{words}</p> })}
         <PlainForm name=door::SIGN_IN action="/api/sign-in" class="stack">
             <input type="hidden" name="next" value=next/>
+            {kept.map(|(action, fields)| view! {
+                <input type="hidden" name="resume" value=action/>
+                <input type="hidden" name="fields" value=fields/>
+            })}
             <Field name="email" label="E-mail address" kind="email" autocomplete="username" required=true autofocus=true/>
             <Field name="password" label="Password" kind="password" autocomplete="current-password" required=true/>
             <button type="submit" class="button">"Sign in"</button>
         </PlainForm>
     }
+}
+
+/// The form that was kept when the password was wrong.
+fn typed_before() -> Option<(String, String)> {
+    let typed = flash_for(door::SIGN_IN)?.typed;
+    let of = |name: &str| typed.iter().find(|it| it.0 == name).map(|it| it.1.clone());
+    Some((of("resume")?, of("fields")?))
 }

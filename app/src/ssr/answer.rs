@@ -56,6 +56,19 @@ pub async fn answer(form: &str, typed: &[(&str, &str)], back: &str, outcome: Out
     Ok(kept)
 }
 
+/// Ends the server function of `form` by telling something on the page at `next`: names and what is said of them.
+///
+/// # Errors
+/// When the session cannot be written.
+pub async fn tell(form: &str, told: Vec<(String, String)>, next: &str) -> Result<Outcome, ApiError> {
+    let outcome = Outcome::go("", next);
+    leave_flash(&Flash { form: form.to_owned(), typed: told, outcome: outcome.clone() }).await?;
+    if parts().extensions.get::<NativeForm>().is_some() {
+        redirect(next);
+    }
+    Ok(outcome)
+}
+
 /// The secret travels in a cookie to the one page that shows it.
 fn show_once(secret: &str) {
     let secure = if super::state().settings.secure_cookies { "; Secure" } else { "" };
@@ -97,6 +110,14 @@ pub(crate) async fn leave_in(session: &Session, flash: &Flash) -> Result<(), tow
         session.set_expiry(Some(Expiry::OnInactivity(Duration::minutes(FLASH_MINUTES))));
     }
     session.insert(FLASH, flash).await
+}
+
+/// Has the browser send its form on to where a kept form is taken from it: this redirect alone repeats the body.
+pub fn resume() -> Outcome {
+    let options = expect_context::<ResponseOptions>();
+    options.set_status(StatusCode::TEMPORARY_REDIRECT);
+    options.insert_header(header::LOCATION, HeaderValue::from_static(super::router::RESUME));
+    Outcome::go("", paths::MONITORING)
 }
 
 fn redirect(target: &str) {

@@ -1,29 +1,32 @@
 //! The audit log as the page shows it: every event with the fields that differ.
 
-use super::{Caller, ConsoleState, failure};
+use super::{Caller, ConsoleState, failure, monitoring::csv_field};
 use crate::{
-    api::audit::{AuditView, EventView},
+    api::audit::{AuditFilter, AuditView, EventView},
     error::ApiError,
-    format::NOTHING,
+    format::{self, NOTHING},
     ui::Choice,
 };
-use control::audit::{AuditQuery, KINDS};
+use axum::{
+    extract::{Query, Request, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use control::audit::{AuditPage, AuditQuery, KINDS};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Events a page.
 const PAGE: usize = 50;
 
+/// Events read at once for a file.
+const EXPORTED_AT_ONCE: usize = 1_000;
+
+const DAY_MS: i64 = 86_400_000;
+
 /// One page of the log.
-pub(crate) async fn view(
-    state: &ConsoleState,
-    caller: &Caller,
-    kind: String,
-    actor: String,
-    before: &str,
-) -> Result<AuditView, ApiError> {
-    let before = before.split_once('-').and_then(|(at, id)| Some((at.parse().ok()?, id.to_owned())));
-    let query = AuditQuery { actor, kind, before };
+pub(crate) async fn view(state: &ConsoleState, caller: &Caller, filter: &AuditFilter) -> Result<AuditView, ApiError> {
+    let (query, problem) = query(filter);
     let page = control::audit::list(&state.control, &caller.actor, &query, PAGE).await.map_err(failure)?;
     let events = page.events.into_iter().map(|it| EventView {
         at_ms: it.at_ms,
@@ -37,7 +40,80 @@ pub(crate) async fn view(
         events: events.collect(),
         next: page.next.map(|(at, id)| format!("{at}-{id}")),
         kinds: KINDS.iter().map(|it| Choice::new(*it, *it)).collect(),
+        problem,
     })
+}
+
+/// The filter as the use case reads it, and what of it could not be read.
+fn query(filter: &AuditFilter) -> (AuditQuery, Option<String>) {
+    let mut problem = None;
+    let mut day = |text: &str| match (text.trim(), format::parse_instant(&format!("{}T00:00", text.trim()))) {
+        ("", _) => None,
+        (_, Some(at)) => Some(at),
+        (text, None) => {
+            let short: String = text.chars().take(40).collect();
+            problem = Some(format!("{short} is no date such as 2027-01-31, and is left aside"));
+            None
+        }
+    };
+    let (from_ms, to_ms) = (day(&filter.from), day(&filter.to).map(|it| it + DAY_MS));
+    if let (Some(from), Some(to)) = (from_ms, to_ms)
+        && from >= to
+    {
+        problem = Some("the last day lies before the first".to_owned());
+    }
+    let before = filter.before.split_once('-').and_then(|(at, id)| Some((at.parse().ok()?, id.to_owned())));
+    let query = AuditQuery { actor: filter.actor.clone(), kind: filter.kind.clone(), from_ms, to_ms, before };
+    (query, problem)
+}
+
+/// Every event of the filter as comma-separated values, the newest first.
+pub(crate) async fn csv(
+    State(state): State<ConsoleState>,
+    Query(filter): Query<AuditFilter>,
+    request: Request,
+) -> Response {
+    let Some(caller) = request.extensions().get::<Caller>() else { return StatusCode::UNAUTHORIZED.into_response() };
+    match export(&state, caller, &filter).await {
+        Ok(text) => {
+            let headers = [
+                (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
+                (header::CONTENT_DISPOSITION, "attachment; filename=\"audit.csv\""),
+            ];
+            (headers, text).into_response()
+        }
+        Err(error) => {
+            let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            (status, error.to_string()).into_response()
+        }
+    }
+}
+
+async fn export(state: &ConsoleState, caller: &Caller, filter: &AuditFilter) -> Result<String, ApiError> {
+    let (mut query, _) = query(&AuditFilter { before: String::new(), ..filter.clone() });
+    let mut text = String::from("When,Who,Action,Kind,Which,Before,After,Request\r\n");
+    loop {
+        let page = control::audit::list(&state.control, &caller.actor, &query, EXPORTED_AT_ONCE).await;
+        let AuditPage { events, next } = page.map_err(failure)?;
+        for it in events {
+            let fields = [
+                format::iso(it.at_ms),
+                csv_field(&it.actor),
+                csv_field(&it.action),
+                csv_field(&it.object_kind),
+                csv_field(&it.object),
+                csv_field(it.before_json.as_deref().unwrap_or_default()),
+                csv_field(it.after_json.as_deref().unwrap_or_default()),
+                csv_field(it.request_id.as_deref().unwrap_or_default()),
+            ];
+            text.push_str(&fields.join(","));
+            text.push_str("\r\n");
+        }
+        match next {
+            Some(_) => query.before = next,
+            None => return Ok(text),
+        }
+    }
 }
 
 /// The fields that differ: name, before, after.

@@ -67,14 +67,43 @@ pub(crate) async fn is_set_up(state: &ConsoleState) -> bool {
     !setup::is_open(&state.control).await.unwrap_or(false)
 }
 
+/// Changes the caller's password; all their sessions end, and this one is begun anew.
+///
+/// # Errors
+/// When the session cannot be written.
+pub async fn change_password(caller: &Caller, current: String, password: String) -> Result<Outcome, ApiError> {
+    let (current, password) = (Secret::new(current), Secret::new(password));
+    let changed =
+        control::sign_in::change_password(&state().control, &caller.actor, current, password, &origin()).await;
+    match super::outcome(changed)? {
+        Ok(()) => {
+            begin(caller.actor.standing.member.as_str()).await?;
+            Ok(Outcome::go("Password changed. Everywhere else you are signed out.", crate::paths::ACCOUNT))
+        }
+        Err(outcome) => Ok(outcome),
+    }
+}
+
+/// Ends every session of the caller, this one included.
+///
+/// # Errors
+/// When the sessions cannot be removed.
+pub async fn sign_out_everywhere(caller: &Caller) -> Result<(), ApiError> {
+    control::sign_in::sign_out_everywhere(&state().control, &caller.actor).await.map_err(failure)?;
+    sign_out().await
+}
+
+/// The network address that the request came from.
+fn origin() -> String {
+    parts().extensions.get::<ConnectInfo<SocketAddr>>().map_or_else(String::new, |it| it.0.ip().to_string())
+}
+
 /// Begins a session for whoever has this address and this password; the message otherwise.
 ///
 /// # Errors
 /// When the session cannot be written.
 pub async fn sign_in(email: &str, password: String) -> Result<Result<(), String>, ApiError> {
-    let origin =
-        parts().extensions.get::<ConnectInfo<SocketAddr>>().map_or_else(String::new, |it| it.0.ip().to_string());
-    match control::sign_in::sign_in(&state().control, email, Secret::new(password), &origin).await {
+    match control::sign_in::sign_in(&state().control, email, Secret::new(password), &origin()).await {
         Ok(member) => {
             begin(&member.id).await?;
             Ok(Ok(()))

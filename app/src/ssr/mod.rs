@@ -1,11 +1,13 @@
 //! The server's half of the console: what pages may ask for, and how requests reach them.
 //! The process mounts [`router`]; sessions and the layers against forged requests lie around it.
 
+pub(crate) mod account;
 mod answer;
 pub mod assets;
 pub(crate) mod audit;
 mod chart;
 mod document;
+pub(crate) mod foresight;
 mod identity;
 mod live;
 pub(crate) mod monitoring;
@@ -15,8 +17,8 @@ pub(crate) mod settings;
 mod shell;
 mod trouble;
 
-pub use answer::{answer, fail};
-pub use identity::{Caller, accept, caller, set_up, sign_in, sign_out};
+pub use answer::{answer, fail, resume, tell};
+pub use identity::{Caller, accept, caller, change_password, set_up, sign_in, sign_out, sign_out_everywhere};
 pub use live::{LiveCell, LiveFigures, LiveUse};
 pub use router::router;
 
@@ -38,6 +40,8 @@ pub struct ConsoleState {
     pub live: Arc<dyn LiveUse>,
     /// How old the figures are.
     pub figures: Arc<dyn FigureAge>,
+    /// The way to a provider, for tests of it and for its list of models.
+    pub reach: Arc<dyn control::reach::Reach>,
     /// The proof that limits were kept; `None` where admissions are not journalled.
     pub proof: Option<Arc<dyn Proof>>,
     /// What the process decided.
@@ -116,6 +120,7 @@ pub(crate) fn outcome<T>(result: Result<T, ControlError>) -> Result<Result<T, Ou
             Ok(Err(Outcome::Invalid(errors.into_iter().map(|it| FieldError::new(it.field, it.message)).collect())))
         }
         Err(ControlError::Refused(reason)) => Ok(Err(Outcome::wrong("", reason))),
+        Err(error @ ControlError::TooManyAttempts { .. }) => Ok(Err(Outcome::wrong("", error))),
         Err(error @ ControlError::Conflict(_)) => Ok(Err(Outcome::Conflict(error.to_string()))),
         Err(error) => Err(failure(error)),
     }

@@ -4,7 +4,7 @@ mod csv;
 mod drawings;
 mod words;
 
-pub(crate) use csv::csv;
+pub(crate) use csv::{csv, field as csv_field};
 
 use super::{
     Caller, ConsoleState, failure,

@@ -3,10 +3,10 @@
 use super::{
     Caller, ConsoleState,
     answer::{FLASH, NativeForm, ONCE, leave_in},
-    assets, document, identity, live, monitoring, shell, trouble,
+    assets, audit, document, identity, live, monitoring, shell, trouble,
 };
 use crate::{
-    components::page::PageContext,
+    components::page::{LostForm, PageContext},
     error::ApiError,
     outcome::{Flash, Outcome},
     paths,
@@ -14,7 +14,7 @@ use crate::{
 use axum::{
     Form, Router,
     body::Body,
-    extract::{Request, State},
+    extract::{FromRequest as _, Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, uri::PathAndQuery},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Redirect, Response},
@@ -32,7 +32,9 @@ pub fn router(state: ConsoleState) -> Router {
         .route("/api/{*function}", any(server_function))
         .route(paths::LIVE, get(live::stream))
         .route(paths::MONITORING_CSV, get(monitoring::csv))
+        .route(paths::AUDIT_CSV, get(audit::csv))
         .route("/theme", post(theme))
+        .route(RESUME, post(resume))
         .fallback(page)
         .layer(from_fn_with_state(state.clone(), identify))
         .layer(from_fn(files))
@@ -89,6 +91,7 @@ async fn page(State(state): State<ConsoleState>, mut request: Request) -> Respon
         once,
         gateway_url: state.settings.gateway_url.clone(),
         stale_since: state.figures.stale_since(),
+        lost: request.extensions_mut().remove::<LostForm>(),
     };
     // The router of the pages sees paths as people type them.
     if let Some(path) = request.uri().path().strip_suffix('/').filter(|it| !it.is_empty()) {
@@ -150,9 +153,13 @@ async fn server_function(State(state): State<ConsoleState>, mut request: Request
     }
     // Redirects are made here and in `answer`: the framework's own would put errors into the address.
     request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    let state_of_page = state.clone();
     let provide = move || provide_context(state.clone());
     // Each function asks who calls, too; asked here as well, nobody learns even which arguments it takes.
     let closed = request.extensions().get::<Caller>().is_none() && !FOR_NOBODY.contains(&request.uri().path());
+    if closed && native && !request.uri().path().starts_with("/api/sign-") {
+        return ask_to_sign_in(state_of_page, request, &from).await;
+    }
     let response = if closed {
         (StatusCode::UNAUTHORIZED, axum::Json(ApiError::SignedOut)).into_response()
     } else {
@@ -176,6 +183,49 @@ async fn server_function(State(state): State<ConsoleState>, mut request: Request
         }
     }
     Redirect::to(&from).into_response()
+}
+
+/// A session that ended while a form was filled in loses nothing: the answer asks for the password and holds the form.
+async fn ask_to_sign_in(state: ConsoleState, request: Request, from: &str) -> Response {
+    let sign_in = paths::with_query(paths::SIGN_IN, &[("next", from)]);
+    let (mut parts, body) = request.into_parts();
+    let fields = axum::body::to_bytes(body, LARGEST_KEPT).await.ok().and_then(|it| String::from_utf8(it.into()).ok());
+    let (Some(fields), Ok(uri)) = (fields, Uri::try_from(&sign_in)) else {
+        return Redirect::to(&sign_in).into_response();
+    };
+    parts.extensions.insert(LostForm { action: parts.uri.path().to_owned(), fields });
+    (parts.method, parts.uri) = (Method::GET, uri);
+    page(State(state), Request::from_parts(parts, Body::empty())).await
+}
+
+/// The longest form that is kept over a sign-in.
+const LARGEST_KEPT: usize = 512 * 1024;
+
+/// Where a form that was kept over a sign-in is sent on.
+pub(super) const RESUME: &str = "/resume";
+
+#[derive(serde::Deserialize)]
+struct ResumeForm {
+    resume: String,
+    fields: String,
+}
+
+/// Sends a form on to where it was going before its session ended.
+async fn resume(State(state): State<ConsoleState>, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, 4 * LARGEST_KEPT).await.unwrap_or_default();
+    // The framework's own reader takes only whole requests.
+    let mut copy = Request::new(Body::from(body));
+    *copy.method_mut() = Method::POST;
+    copy.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+    let form = Form::<ResumeForm>::from_request(copy, &()).await.ok().map(|Form(form)| form);
+    let target = form.as_ref().and_then(|it| paths::local(&it.resume)).filter(|it| it.starts_with("/api/"));
+    let (Some(form), Some(uri)) = (&form, target.and_then(|it| Uri::try_from(it).ok())) else {
+        return Redirect::to(paths::MONITORING).into_response();
+    };
+    parts.uri = uri;
+    parts.headers.remove(header::CONTENT_LENGTH);
+    server_function(State(state), Request::from_parts(parts, Body::from(form.fields.clone()))).await
 }
 
 /// Arguments that cannot be read are the caller's mistake; the framework calls every error its own.

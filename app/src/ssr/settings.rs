@@ -5,17 +5,21 @@ use crate::{
     api::{
         keys::{KeyView, KeysView},
         members::{MemberView, MembersView},
-        models::{ModelView, ModelsView},
+        models::{ModelView, ModelsView, OfferView, OfferedView},
         providers::ProviderView,
-        workspaces::{EditorView, GrantView, WorkspaceView},
+        workspaces::{ArchivedView, EditorView, GrantView, SharesView, WorkspaceView, WorkspacesView},
     },
     draft::{Draft, field_name},
     error::ApiError,
+    format::whole,
     outcome::{FieldError, Outcome},
     paths,
     ui::Choice,
 };
-use control::workspaces::{Grant, SetLimits};
+use control::{
+    ControlError,
+    workspaces::{Grant, SetLimits},
+};
 use domain::{Action, Cause, Role, WorkspaceId};
 
 /// Limits and counts are never negative; the store counts in signed numbers.
@@ -36,9 +40,35 @@ fn workspace_view(it: control::workspaces::WorkspaceView) -> WorkspaceView {
 }
 
 /// The workspaces the caller may see.
-pub(crate) async fn workspaces(state: &ConsoleState, caller: &Caller) -> Result<Vec<WorkspaceView>, ApiError> {
-    let rows = control::workspaces::list(&state.control, &caller.actor).await.map_err(failure)?;
-    Ok(rows.into_iter().map(workspace_view).collect())
+pub(crate) async fn workspaces(state: &ConsoleState, caller: &Caller) -> Result<WorkspacesView, ApiError> {
+    let (control, actor) = (&state.control, &caller.actor);
+    let rows = control::workspaces::list(control, actor).await.map_err(failure)?;
+    let archived = control::workspaces::archived(control, actor).await.map_err(failure)?;
+    let shares = if caller.viewer.standing.sees_all() {
+        control::workspaces::shares(control, actor).await.map_err(failure)?
+    } else {
+        Vec::new()
+    };
+    let archived =
+        archived.into_iter().map(|it| ArchivedView { id: it.id, name: it.name, archived_ms: it.archived_at });
+    Ok(WorkspacesView {
+        workspaces: rows.into_iter().map(workspace_view).collect(),
+        archived: archived.collect(),
+        shares: shares.into_iter().map(shares_view).collect(),
+    })
+}
+
+fn shares_view(it: control::workspaces::ModelShares) -> SharesView {
+    let share = |it: control::workspaces::Share| (it.workspace_id, it.workspace, it.rpm.map(count), it.tpm.map(count));
+    SharesView {
+        overcommitted: it.overcommitted(),
+        rpm: count(it.rpm),
+        tpm: it.tpm.map(count),
+        sum_rpm: count(it.sum_rpm),
+        sum_tpm: count(it.sum_tpm),
+        shares: it.shares.into_iter().map(share).collect(),
+        model: it.model,
+    }
 }
 
 /// What the editor of one workspace shows.
@@ -79,13 +109,7 @@ pub(crate) async fn set_limits(
     revision: i64,
     draft: &Draft,
 ) -> Result<Outcome, ApiError> {
-    let grant = |model: &String| Grant {
-        model: model.clone(),
-        rpm: draft.text(Cause::Requests, model).to_owned(),
-        tpm: draft.text(Cause::Tokens, model).to_owned(),
-    };
-    let grants = draft.grant.iter().map(grant).collect();
-    let command = SetLimits { workspace: id.to_owned(), revision, grants };
+    let command = command(id, revision, draft);
     Ok(match outcome(control::workspaces::set_limits(&state.control, &caller.actor, &command).await)? {
         Ok(_) => Outcome::done("Changes saved. They are in force from the next call on."),
         Err(Outcome::Invalid(errors)) => Outcome::Invalid(errors.into_iter().map(at_field).collect()),
@@ -93,8 +117,18 @@ pub(crate) async fn set_limits(
     })
 }
 
+/// The draft as the use cases read it.
+pub(super) fn command(id: &str, revision: i64, draft: &Draft) -> SetLimits {
+    let grant = |model: &String| Grant {
+        model: model.clone(),
+        rpm: draft.text(Cause::Requests, model).to_owned(),
+        tpm: draft.text(Cause::Tokens, model).to_owned(),
+    };
+    SetLimits { workspace: id.to_owned(), revision, grants: draft.grant.iter().map(grant).collect() }
+}
+
 /// `rpm.qwen-plus`, as use cases name a list's entry, is `rpm[qwen-plus]` in a form; what has no field names its model.
-fn at_field(error: FieldError) -> FieldError {
+pub(super) fn at_field(error: FieldError) -> FieldError {
     match error.field.split_once('.') {
         Some(("rpm", model)) => FieldError::new(field_name(Cause::Requests, model), error.message),
         Some(("tpm", model)) => FieldError::new(field_name(Cause::Tokens, model), error.message),
@@ -158,10 +192,57 @@ pub(crate) async fn models(state: &ConsoleState, caller: &Caller) -> Result<Mode
         backup: it.backup,
         fallback: it.fallback,
         default_output_tokens: count(it.default_output_tokens),
+        first_byte_timeout_s: it.first_byte_timeout_s.map(count),
+        stream_silence_s: it.stream_silence_s.map(count),
         revision: it.revision,
     });
     let providers = providers.into_iter().map(|it| Choice::new(it.name.clone(), it.name));
     Ok(ModelsView { models: models.collect(), providers: providers.collect() })
+}
+
+/// What a provider offers, or why it could not be asked.
+pub(crate) async fn offered(state: &ConsoleState, caller: &Caller, id: &str) -> Result<OfferView, ApiError> {
+    caller.actor.authorise(Action::Configure).map_err(failure)?;
+    let (control, actor) = (&state.control, &caller.actor);
+    let providers = control::providers::list(control, actor).await.map_err(failure)?;
+    let choices = providers.iter().map(|it| Choice::new(it.id.clone(), it.name.clone())).collect();
+    let asked = if id.is_empty() { providers.first() } else { providers.iter().find(|it| it.id == id) };
+    let Some(provider) = asked else {
+        let none = providers.is_empty() && id.is_empty();
+        return if none { Ok(OfferView::default()) } else { Err(super::fail(ApiError::NotFound)) };
+    };
+    let known = control::models::list(control, actor).await.map_err(failure)?;
+    let here = || known.iter().filter(|it| it.provider_id == provider.id);
+    let lowest = |of: fn(&control::models::ModelRow) -> Option<i64>| {
+        let lowest = here().filter_map(of).min().or_else(|| known.iter().filter_map(of).min());
+        lowest.map(|it| whole(count(it))).unwrap_or_default()
+    };
+    let mut view = OfferView {
+        providers: choices,
+        provider: provider.id.clone(),
+        rpm: lowest(|it| Some(it.rpm)),
+        tpm: lowest(|it| it.tpm),
+        ..OfferView::default()
+    };
+    match control::reach::offered(control, actor, &*state.reach, &provider.id).await {
+        Ok(codes) => {
+            let is_known =
+                |code: &String| known.iter().any(|it| it.code == *code) || here().any(|it| it.upstream == *code);
+            view.models = codes.into_iter().map(|code| OfferedView { known: is_known(&code), code }).collect();
+        }
+        Err(ControlError::Refused(reason)) => view.problem = Some(reason),
+        Err(error) => return Err(failure(error)),
+    }
+    Ok(view)
+}
+
+/// Messages of an import, at the fields of its form.
+pub(crate) fn at_import(error: FieldError) -> FieldError {
+    match error.field.as_str() {
+        "rpm" => FieldError::new("common_rpm", error.message),
+        "tpm" => FieldError::new("common_tpm", error.message),
+        _ => at_field(error),
+    }
 }
 
 /// The account's providers.
@@ -184,8 +265,11 @@ pub(crate) async fn members(state: &ConsoleState, caller: &Caller) -> Result<Mem
     let rows = control::members::list(&state.control, &caller.actor).await.map_err(failure)?;
     let workspaces = control::workspaces::list(&state.control, &caller.actor).await.map_err(failure)?;
     let may = |role: Role| caller.viewer.standing.may(Action::ManageMember(role));
+    let is_owner = |it: &control::members::MemberView| it.role == Role::Owner && it.invited_until.is_none();
+    let owners = rows.iter().filter(|it| is_owner(it)).count();
     let members = rows.into_iter().map(|it| MemberView {
         editable: may(it.role),
+        last_owner: owners == 1 && is_owner(&it),
         id: it.id,
         email: it.email,
         role: it.role.as_str().to_owned(),

@@ -44,8 +44,8 @@ pub fn Field(
     #[prop(optional)]
     compact: bool,
     /// A name that [`check`] knows: what the browser says before the server is asked.
-    #[prop(default = "")]
-    checked: &'static str,
+    #[prop(optional, into)]
+    checked: String,
 ) -> impl IntoView {
     let form = expect_context::<Form>();
     let id = form.id(&name);
@@ -61,7 +61,7 @@ pub fn Field(
             <label for=label_for class:unseen=compact>{label}</label>
             <input id=id name=name type=kind value=value placeholder=(!placeholder.is_empty()).then_some(placeholder)
                 autocomplete=autocomplete inputmode=optional(inputmode) required=required autofocus=autofocus disabled=disabled
-                aria-describedby=described aria-invalid=invalid data-check=optional(checked)/>
+                aria-describedby=described aria-invalid=invalid data-check=(!checked.is_empty()).then_some(checked)/>
             {(!hint.is_empty()).then(|| view! { <small id=hint_id>{hint}</small> })}
             <small id=message_id class="message" aria-live="polite">{message}</small>
         </div>
@@ -73,7 +73,12 @@ pub fn check(name: &str, text: &str) -> Option<String> {
     match name {
         "workspace-name" => return domain::WorkspaceName::parse(text).err().map(|error| error.to_string()),
         "model-code" => return domain::ModelCode::parse(text).err().map(|error| error.to_string()),
+        "timeout" => return domain::TimeoutSeconds::parse(text).err().map(|error| error.to_string()),
         _ => {}
+    }
+    // `count:3650`: a whole number from 1 on.
+    if let Some(highest) = name.strip_prefix("count:").and_then(|it| it.parse().ok()) {
+        return domain::parse_count(text, highest).err().map(|error| error.to_string());
     }
     match (name, parse_limit(text)) {
         (_, Err(error)) => Some(error),
@@ -107,5 +112,9 @@ mod tests {
         assert_eq!(check("tokens:600", "x"), Some("x is not a whole number".into()));
         assert_eq!(check("tokens:600", ""), None);
         assert_eq!(check("workspace-name", " "), Some("a name is needed".into()));
+        assert_eq!(check("count:30", "31"), Some("31 is not between 1 and 30".into()));
+        assert_eq!(check("count:30", ""), Some("a number is needed".into()));
+        assert_eq!(check("timeout", ""), None);
+        assert!(check("timeout", "0").is_some_and(|it| it.contains("from 1 to 86400")));
     }
 }

@@ -20,7 +20,7 @@ impl Form {
         let errors = match flash.outcome {
             Outcome::Invalid(errors) => errors,
             Outcome::Conflict(message) => vec![FieldError::new("", message)],
-            Outcome::Done { .. } => Vec::new(),
+            Outcome::Done { .. } | Outcome::Shown(_) => Vec::new(),
         };
         Self { name, typed: flash.typed, errors }
     }

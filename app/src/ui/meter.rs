@@ -15,11 +15,15 @@ pub fn Meter(
     /// The key under which live events change it.
     #[prop(optional, into)]
     live: String,
+    /// Whether a full bar is no cause for alarm: a share, not a use.
+    #[prop(optional)]
+    calm: bool,
 ) -> impl IntoView {
     let width = filled(used, limit);
+    let class = if calm { "meter" } else { class(width) };
     // The bar is drawn with attributes: the content security policy blocks styles in the markup.
     view! {
-        <svg class=class(width) viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true" data-live=(!live.is_empty()).then_some(live)>
+        <svg class=class viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true" data-live=(!live.is_empty()).then_some(live)>
             <rect class="track" width="100" height="6"></rect>
             <rect class="fill" width=width.to_string() height="6"></rect>
         </svg>

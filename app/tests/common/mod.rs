@@ -2,10 +2,14 @@
 
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test and example uses a part of it")]
 
+pub mod browser;
+
 use app::ssr::{ConsoleSettings, ConsoleState, FigureAge, LiveCell, LiveFigures, LiveUse};
 use axum::Router;
 use control::{
-    Actor, Control, Passwords, Secret, Sessions, SystemWallClock, Vault, WallClock, apply, members, workspaces,
+    Actor, Control, Passwords, Secret, Sessions, SystemWallClock, Vault, WallClock, apply, members,
+    reach::{Answer, Reach},
+    workspaces,
 };
 use domain::{AccountId, ModelCode, WorkspaceId};
 use std::{
@@ -90,6 +94,25 @@ impl LiveUse for SteadyUse {
     }
 }
 
+/// A provider that lists three models, one of which is known; under any address with `/broken/` it is not there.
+pub struct Scripted;
+
+#[async_trait::async_trait]
+impl Reach for Scripted {
+    async fn get(&self, url: &str, headers: &[(&'static str, Secret<String>)]) -> Result<Answer, String> {
+        if url.contains("/broken/") {
+            return Err("no answer: Connection refused (os error 111)".to_owned());
+        }
+        let credential = headers.iter().find(|(name, _)| *name == "authorization").map(|it| it.1.expose().as_str());
+        if credential == Some("Bearer sk-wrong") {
+            let body = br#"{"error":{"message":"Incorrect API key provided"}}"#.to_vec();
+            return Ok(Answer { status: 401, body, took_ms: 7 });
+        }
+        let body = br#"{"data":[{"id":"qwen-plus"},{"id":"qwen-max"},{"id":"org/new:1"}]}"#.to_vec();
+        Ok(Answer { status: 200, body, took_ms: 7 })
+    }
+}
+
 pub struct Console {
     pub control: Control,
     pub account: String,
@@ -113,6 +136,7 @@ async fn installed(folder: &Path, passwords: Passwords) -> (Control, Router, Arc
         control: control.clone(),
         live: Arc::clone(&live) as Arc<dyn LiveUse>,
         figures: Arc::new(Fresh),
+        reach: Arc::new(Scripted),
         proof: None,
         settings: Arc::new(ConsoleSettings { gateway_url: "http://127.0.0.1:8080".to_owned(), secure_cookies: false }),
     };

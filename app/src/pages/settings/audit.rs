@@ -2,12 +2,12 @@
 
 use super::{List, asked};
 use crate::{
-    api::audit::{AuditView, EventView, audit},
+    api::audit::{AuditFilter, AuditView, EventView, audit},
     components::frame::PageHead,
     format::NOTHING,
     paths,
     read::content,
-    ui::{Empty, Moment},
+    ui::{Empty, Icon, Moment},
 };
 use leptos::prelude::*;
 
@@ -17,34 +17,39 @@ const COLUMNS: [(&str, bool); 5] =
 /// The page.
 #[component]
 pub(crate) fn Audit() -> impl IntoView {
-    let [kind, actor, before] = ["kind", "actor", "before"].map(|it| asked(it).unwrap_or_default());
-    let (chosen, typed) = (kind.clone(), actor.clone());
+    let [kind, actor, from, to, before] =
+        ["kind", "actor", "from", "to", "before"].map(|it| asked(it).unwrap_or_default());
+    let filter = AuditFilter { kind, actor, from, to, before };
+    let shown = filter.clone();
     view! {
         <PageHead title="Audit log"/>
-        {content(audit(kind, actor, before), |view| view! { <Content view=view kind=chosen actor=typed/> })}
+        {content(audit(filter), |view| view! { <Content view=view filter=shown/> })}
     }
 }
 
 #[component]
-fn Content(view: AuditView, kind: String, actor: String) -> impl IntoView {
+fn Content(view: AuditView, filter: AuditFilter) -> impl IntoView {
     let options: Vec<_> = view
         .kinds
         .into_iter()
         .map(|it| {
-            let selected = it.value == kind;
+            let selected = it.value == filter.kind;
             view! { <option value=it.value selected=selected>{it.label}</option> }
         })
         .collect();
-    let filtered = !kind.is_empty() || !actor.is_empty();
-    let list = match (view.events.is_empty(), filtered) {
+    let later = !filter.before.is_empty();
+    let list = match (view.events.is_empty(), filter.is_empty()) {
         (false, _) => view! { <List label="Events" columns=&COLUMNS rows=view.events.into_iter().map(row).collect()/> }.into_any(),
-        (true, true) => view! { <Empty title="No event matches"><a href=paths::AUDIT>"Clear the filters"</a></Empty> }.into_any(),
-        (true, false) => view! { <Empty title="Nothing was changed yet"><p>"Every change of limits, keys, members and other settings appears here."</p></Empty> }.into_any(),
+        (true, true) if !later => view! { <Empty title="Nothing was changed yet"><p>"Every change of limits, keys, members and other settings appears here."</p></Empty> }.into_any(),
+        (true, _) => view! { <Empty title="No event matches"><a href=paths::AUDIT>"Clear the filters"</a></Empty> }.into_any(),
     };
-    let next = view.next.map(|before| {
-        let address = paths::with_query(paths::AUDIT, &[("kind", &kind), ("actor", &actor), ("before", &before)]);
-        view! { <p><a class="button quiet" href=address>"Earlier events"</a></p> }
-    });
+    let newest =
+        later.then(|| view! { <a class="button quiet" href=filter.address(paths::AUDIT, "")>"Newest events"</a> });
+    let next = view.next.map(
+        |before| view! { <a class="button quiet" href=filter.address(paths::AUDIT, &before)>"Earlier events"</a> },
+    );
+    let export = filter.address(paths::AUDIT_CSV, "");
+    let clear = (!filter.is_empty()).then(|| view! { <a href=paths::AUDIT>"Clear"</a> });
     view! {
         <form class="filters" method="get" action=paths::AUDIT>
             <div class="field">
@@ -53,12 +58,23 @@ fn Content(view: AuditView, kind: String, actor: String) -> impl IntoView {
             </div>
             <div class="field">
                 <label for="audit-actor">"By whom"</label>
-                <input id="audit-actor" type="search" name="actor" value=actor.clone() placeholder="An e-mail address" autocomplete="off"/>
+                <input id="audit-actor" type="search" name="actor" value=filter.actor placeholder="Part of an address" autocomplete="off"/>
+            </div>
+            <div class="field short">
+                <label for="audit-from">"From (UTC)"</label>
+                <input id="audit-from" type="date" name="from" value=filter.from/>
+            </div>
+            <div class="field short">
+                <label for="audit-to">"To (UTC)"</label>
+                <input id="audit-to" type="date" name="to" value=filter.to/>
             </div>
             <button type="submit" class="button quiet">"Filter"</button>
+            {clear}
+            <a class="button quiet last" href=export download="audit.csv"><Icon name="download"/>"CSV"</a>
         </form>
+        {view.problem.map(|it| view! { <p class="bad-text" role="alert">{it}</p> })}
         {list}
-        {next}
+        <p class="row">{newest}{next}</p>
     }
 }
 

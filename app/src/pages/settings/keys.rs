@@ -2,12 +2,12 @@
 
 use super::{Confirm, Create, List, asked, row_link, secret::NewKey};
 use crate::{
-    api::keys::{CREATE, KeyView, KeysView, REVOKE, ROTATE, keys},
+    api::keys::{CREATE, EDIT, KeyView, KeysView, REVOKE, ROTATE, keys},
     components::{
         frame::PageHead,
         page::{refused, use_page},
     },
-    format::NOTHING,
+    format::{NOTHING, iso},
     paths,
     read::content,
     ui::{ActForm, Choice, Dialog, Empty, Field, Moment, Select, Submit},
@@ -55,6 +55,9 @@ fn Content(view: KeysView) -> impl IntoView {
         let words = format!("Calls with {} ({}…) are refused at once. This cannot be undone.", key.name, key.prefix);
         view! { <Confirm title="Revoke this key?" name=REVOKE action="/api/keys/revoke" id=key.id.clone() label="Revoke key" words=words back=paths::KEYS/> }
     });
+    let edit = found("edit").cloned().map(|key| {
+        view! { <Dialog id="edit-dialog" title="Edit key" open=true back=paths::KEYS><EditForm key=key/></Dialog> }
+    });
     let list = if view.keys.is_empty() {
         view! { <Empty title="There is no key yet"><p>"A client needs one to make its first call."</p></Empty> }
             .into_any()
@@ -66,6 +69,7 @@ fn Content(view: KeysView) -> impl IntoView {
         {made}
         {list}
         <Dialog id="create-dialog" title="New key" open=asked("create").is_some() back=paths::KEYS><CreateForm workspaces=view.workspaces/></Dialog>
+        {edit}
         {rotate}
         {revoke}
     }
@@ -84,7 +88,7 @@ fn row(it: &KeyView) -> AnyView {
     let actions = it.editable.then(|| {
         let address = |param| paths::with_query(paths::KEYS, &[(param, it.id.as_str())]);
         let rotate = (it.state == "active").then(|| row_link(address("rotate"), "Rotate", &it.name));
-        view! { <span class="row-actions">{rotate}{row_link(address("revoke"), "Revoke", &it.name)}</span> }
+        view! { <span class="row-actions">{row_link(address("edit"), "Edit", &it.name)}{rotate}{row_link(address("revoke"), "Revoke", &it.name)}</span> }
     });
     view! {
         <tr>
@@ -104,20 +108,46 @@ fn row(it: &KeyView) -> AnyView {
 
 #[component]
 fn CreateForm(workspaces: Vec<Choice>) -> impl IntoView {
-    let dialects = vec![
-        Choice::new("dashscope", "dashscope: the provider's own codes"),
-        Choice::new("openai", "openai: OpenAI's codes"),
-    ];
     view! {
         <ActForm name=CREATE action="/api/keys/create" class="stack">
             <Field name="name" label="Name" hint="What it is for, such as the service that will use it."/>
             <Select name="workspace" label="Workspace" choices=workspaces/>
-            <Field name="expires" label="Expires" kind="date" hint="The last day it works, in UTC. Empty for never."/>
-            <Select name="error_dialect" label="Error dialect" choices=dialects hint="Whose error codes a refusal carries on the OpenAI-compatible addresses."/>
+            <Terms/>
             <div class="actions">
                 <a class="button quiet" href=paths::KEYS data-close="">"Cancel"</a>
                 <Submit label="Create key" refused=may_not_create()/>
             </div>
         </ActForm>
+    }
+}
+
+#[component]
+fn EditForm(key: KeyView) -> impl IntoView {
+    let expires = key.expires_ms.map(iso).unwrap_or_default();
+    let day = expires.split('T').next().unwrap_or_default().to_owned();
+    view! {
+        <ActForm name=EDIT action="/api/keys/edit" class="stack">
+            <p><code>{format!("{}…", key.prefix)}</code>" "<span class="soft">{format!("of {}", key.workspace)}</span></p>
+            <input type="hidden" name="id" value=key.id/>
+            <Field name="name" label="Name" value=key.name required=true/>
+            <Terms expires=day error_dialect=key.error_dialect/>
+            <div class="actions">
+                <a class="button quiet" href=paths::KEYS data-close="">"Cancel"</a>
+                <Submit label="Save Changes"/>
+            </div>
+        </ActForm>
+    }
+}
+
+/// Until when a key works, and in whose words it is refused.
+#[component]
+fn Terms(#[prop(optional)] expires: String, #[prop(optional)] error_dialect: String) -> impl IntoView {
+    let dialects = vec![
+        Choice::new("dashscope", "dashscope: the provider's own codes"),
+        Choice::new("openai", "openai: OpenAI's codes"),
+    ];
+    view! {
+        <Field name="expires" label="Expires" kind="date" value=expires hint="The last day it works, in UTC. Empty for never."/>
+        <Select name="error_dialect" label="Error dialect" choices=dialects value=error_dialect hint="Whose error codes a refusal carries on the OpenAI-compatible addresses."/>
     }
 }

@@ -1,6 +1,6 @@
 //! Settings › Members: who may sign in, with which role.
 
-use super::{Confirm, Create, List, asked, row_link};
+use super::{Confirm, Create, List, asked, row_link, row_refused};
 use crate::{
     api::members::{INVITE, INVITE_AGAIN, MemberView, MembersView, REMOVE, ROLE, members},
     components::{
@@ -17,6 +17,8 @@ use leptos::prelude::*;
 
 const COLUMNS: [(&str, bool); 5] =
     [("Member", false), ("Role", false), ("Workspace", false), ("Last sign-in", false), ("", false)];
+
+const LAST_OWNER: &str = "the last owner stays one; make someone else an owner first";
 
 /// The page.
 #[component]
@@ -41,7 +43,10 @@ fn Content(view: MembersView) -> impl IntoView {
             </section>
         }
     });
-    let found = |param| asked(param).and_then(|id| members.iter().find(|it| it.id == id && it.editable).cloned());
+    let found = |param| {
+        let id = asked(param)?;
+        members.iter().find(|it| it.id == id && it.editable && !it.last_owner).cloned()
+    };
     let remove = found("remove").map(|member| {
         let words = format!("{} is signed out at once and cannot sign in again.", member.email);
         view! { <Confirm title="Remove this member?" name=REMOVE action="/api/members/remove" id=member.id label="Remove member" words=words back=paths::MEMBERS/> }
@@ -78,13 +83,19 @@ fn row(it: &MemberView) -> AnyView {
     let actions = it.editable.then(|| {
         let address = |param| paths::with_query(paths::MEMBERS, &[(param, it.id.as_str())]);
         let id = it.id.clone();
-        let again = it.invited_until_ms.is_some().then(move || view! {
-            <ActForm name=format!("{INVITE_AGAIN}-{id}") action="/api/members/invite-again" class="inline">
-                <input type="hidden" name="id" value=id/>
-                <Submit label="New link" class="quiet small"/>
-            </ActForm>
+        let again = it.invited_until_ms.is_some().then(move || {
+            view! {
+                <ActForm name=format!("{INVITE_AGAIN}-{id}") action="/api/members/invite-again" class="inline">
+                    <input type="hidden" name="id" value=id/>
+                    <Submit label="New link" class="quiet small"/>
+                </ActForm>
+            }
         });
-        view! { <span class="row-actions">{again}{row_link(address("role"), "Role", &it.email)}{row_link(address("remove"), "Remove", &it.email)}</span> }
+        // The last owner stays one, or nobody could administer the account any more.
+        let change = |param: &'static str, words| {
+            if it.last_owner { row_refused(words, LAST_OWNER) } else { row_link(address(param), words, &it.email) }
+        };
+        view! { <span class="row-actions">{again}{change("role", "Role")}{change("remove", "Remove")}</span> }
     });
     let workspace = if it.workspace.is_empty() { "all".to_owned() } else { it.workspace.clone() };
     view! {

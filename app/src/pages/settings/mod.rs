@@ -1,6 +1,8 @@
 //! Settings: one page for each kind of thing, and what these pages share.
 
+pub(crate) mod account;
 pub(crate) mod audit;
+pub(crate) mod import;
 pub(crate) mod keys;
 pub(crate) mod members;
 pub(crate) mod models;
@@ -9,8 +11,14 @@ pub(crate) mod workspace;
 pub(crate) mod workspaces;
 
 mod secret;
+mod shares;
 
-use crate::ui::{ActForm, Dialog, Submit};
+use crate::{
+    components::page::flash_for,
+    format::NOTHING,
+    outcome::Outcome,
+    ui::{ActForm, Dialog, Submit},
+};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
@@ -95,6 +103,25 @@ fn Confirm(
             </ActForm>
         </Dialog>
     }
+}
+
+/// What stands under a field: words, or after a conflict what is stored now, since the field holds what was typed.
+fn hint(form: &str) -> impl Fn(&str, &str) -> String + Copy + use<> {
+    let conflict = flash_for(form).is_some_and(|flash| matches!(flash.outcome, Outcome::Conflict(_)));
+    move |words, stored| {
+        let stored = if stored.is_empty() { NOTHING } else { stored };
+        if conflict { format!("Stored now: {stored}") } else { words.to_owned() }
+    }
+}
+
+/// A button in a row of a list that may not be pressed, with its reason.
+fn row_refused(words: &'static str, reason: &'static str) -> AnyView {
+    view! {
+        <button type="button" class="button quiet small" disabled=true title=reason>
+            {words}<span class="unseen">{format!(" ({reason})")}</span>
+        </button>
+    }
+    .into_any()
 }
 
 /// A link in a row of a list; screen readers hear what it belongs to.

@@ -1,14 +1,10 @@
 //! Settings › Models: where each is called, the account's limits, and what stands in for it.
 
-use super::{Create, List, asked, row_link};
+use super::{Create, List, asked, hint, row_link};
 use crate::{
     api::models::{FORM, ModelView, ModelsView, models},
-    components::{
-        frame::PageHead,
-        page::{flash_for, refused},
-    },
+    components::{frame::PageHead, page::refused},
     format::{NOTHING, whole},
-    outcome::Outcome,
     paths,
     read::content,
     ui::{ActForm, Choice, Dialog, Empty, Field, Form, Select, Submit},
@@ -32,7 +28,12 @@ const COLUMNS: [(&str, bool); 9] = [
 #[component]
 pub(crate) fn Models() -> impl IntoView {
     view! {
-        <PageHead title="Models"><Create label="New model" refused=refused(Action::Configure)/></PageHead>
+        <PageHead title="Models">
+            <span class="row-actions">
+                {refused(Action::Configure).is_none().then(|| view! { <a class="button quiet" href=paths::IMPORT>"Import models"</a> })}
+                <Create label="New model" refused=refused(Action::Configure)/>
+            </span>
+        </PageHead>
         <p class="soft">"Limits of the account, per minute and model. All workspaces and keys share them."</p>
         {content(models(), |view| view! { <Content view=view/> })}
     }
@@ -101,11 +102,9 @@ fn ModelForm(view: ModelsView, model: Option<ModelView>) -> impl IntoView {
         )
         .collect();
     let meterings = vec![Choice::new("tokens", "Requests and tokens"), Choice::new("calls", "Requests alone")];
-    // After a conflict the fields hold what was typed; what is stored now stands under them.
-    let conflict = flash_for(FORM).is_some_and(|flash| matches!(flash.outcome, Outcome::Conflict(_)));
-    let hint =
-        move |words: &str, stored: String| if conflict { format!("Stored now: {stored}") } else { words.to_owned() };
+    let hint = hint(FORM);
     let number = |value: Option<u64>| value.map(whole).unwrap_or_default();
+    let seconds = |value: Option<u64>| value.map(|it| it.to_string()).unwrap_or_default();
     let rpm = if new { String::new() } else { whole(it.rpm) };
     view! {
         <ActForm name=FORM action="/api/models/set" class="stack">
@@ -121,16 +120,20 @@ fn ModelForm(view: ModelsView, model: Option<ModelView>) -> impl IntoView {
             }}
             <div class="pairs">
                 <Select name="provider" label="Provider" choices=view.providers value=it.provider.clone()/>
-                <Field name="upstream" label="Name at the provider" value=it.upstream.clone() hint=hint("Empty for the same.", it.upstream.clone())/>
+                <Field name="upstream" label="Name at the provider" value=it.upstream.clone() hint=hint("Empty for the same.", &it.upstream)/>
                 <Select name="metering" label="Metering" choices=meterings value=it.metering.clone()/>
-                <Field name="rpm" label="RPM" inputmode="numeric" value=rpm.clone() required=true checked="account-limit" hint=hint("Requests per minute.", rpm)/>
+                <Field name="rpm" label="RPM" inputmode="numeric" value=rpm.clone() required=true checked="account-limit" hint=hint("Requests per minute.", &rpm)/>
                 <Field name="tpm" label="TPM" inputmode="numeric" value=number(it.tpm) checked="account-limit-or-empty"
-                    hint=hint("Tokens per minute. Empty when metered in requests alone.", number(it.tpm))/>
+                    hint=hint("Tokens per minute. Empty when metered in requests alone.", &number(it.tpm))/>
                 <Field name="tpm_upper_limit" label="Upper limit" inputmode="numeric" value=number(it.tpm_upper_limit) checked="account-limit-or-empty"
-                    hint=hint("The highest temporary increase. Empty for the TPM.", number(it.tpm_upper_limit))/>
+                    hint=hint("The highest temporary increase. Empty for the TPM.", &number(it.tpm_upper_limit))/>
                 <Select name="backup" label="Backup model" choices=backups value=it.backup.clone().unwrap_or_default()/>
                 <Field name="default_output_tokens" label="Default output" inputmode="numeric" value=whole(it.default_output_tokens) checked="account-limit-or-empty"
-                    hint=hint("Tokens assumed first for calls that set no maximum.", whole(it.default_output_tokens))/>
+                    hint=hint("Tokens assumed first for calls that set no maximum.", &whole(it.default_output_tokens))/>
+                <Field name="first_byte_timeout_s" label="First byte within, in seconds" inputmode="numeric" value=seconds(it.first_byte_timeout_s) checked="timeout"
+                    hint=hint("How long the provider may take to begin. Empty for the setting of this installation.", &seconds(it.first_byte_timeout_s))/>
+                <Field name="stream_silence_s" label="Silence at most, in seconds" inputmode="numeric" value=seconds(it.stream_silence_s) checked="timeout"
+                    hint=hint("How long a stream may pause. Empty for the setting of this installation.", &seconds(it.stream_silence_s))/>
             </div>
             <Fallback on=it.fallback/>
             <div class="actions">

@@ -1,14 +1,13 @@
 //! Settings › Providers: where models are called, and with which credential.
 
-use super::{Create, List, asked, row_link};
+use super::{Create, List, asked, hint, row_link};
 use crate::{
-    api::providers::{FORM, ProviderView, providers},
+    api::providers::{FORM, ProviderView, TEST, providers},
     components::{
         frame::PageHead,
         page::{flash_for, refused},
     },
     format::NOTHING,
-    outcome::Outcome,
     paths,
     read::content,
     ui::{ActForm, Dialog, Empty, Field, Submit},
@@ -32,6 +31,7 @@ pub(crate) fn Providers() -> impl IntoView {
 fn Content(rows: Vec<ProviderView>) -> impl IntoView {
     let allowed = refused(Action::Configure).is_none();
     let edited = asked("edit").and_then(|id| rows.iter().find(|it| it.id == id).cloned()).filter(|_| allowed);
+    let tested = flash_for(TEST).map(|flash| view! { <Tested told=flash.typed rows=rows.clone()/> });
     let list = if rows.is_empty() {
         view! { <Empty title="There is no provider yet"><p>"A provider is needed before a model can be added."</p></Empty> }.into_any()
     } else {
@@ -43,6 +43,7 @@ fn Content(rows: Vec<ProviderView>) -> impl IntoView {
         None => ("create-dialog", "New provider", asked("create").is_some()),
     };
     view! {
+        {tested}
         {list}
         <Dialog id=id title=title open=open back=paths::PROVIDERS><ProviderForm provider=edited/></Dialog>
     }
@@ -56,16 +57,55 @@ fn row(it: ProviderView, allowed: bool) -> AnyView {
             .map(|(dialect, url)| view! { <div><small>{dialect}</small>" "<code>{url}</code></div> })
             .collect();
     let address = paths::with_query(paths::PROVIDERS, &[("edit", &it.id)]);
-    let edit = allowed.then(|| row_link(address, "Edit", &it.name));
+    let actions = allowed.then(|| {
+        let import = paths::with_query(paths::IMPORT, &[("provider", &it.id)]);
+        let (id, of) = (it.id.clone(), format!(" {}", it.name));
+        view! {
+            <span class="row-actions">
+                <ActForm name=format!("{TEST}-{id}") action="/api/providers/test" class="inline">
+                    <input type="hidden" name="id" value=id/>
+                    <button type="submit" class="button quiet small">"Test"<span class="unseen">{of}</span></button>
+                </ActForm>
+                {row_link(import, "Import models", &it.name)}
+                {row_link(address, "Edit", &it.name)}
+            </span>
+        }
+    });
     view! {
         <tr>
             <th scope="row" class="model">{it.name}</th>
             <td>{urls}</td>
             <td>{if it.has_credential { "stored" } else { NOTHING }}</td>
-            <td class="number">{edit}</td>
+            <td class="number">{actions}</td>
         </tr>
     }
     .into_any()
+}
+
+/// What a test found, address by address.
+#[component]
+fn Tested(told: Vec<(String, String)>, rows: Vec<ProviderView>) -> impl IntoView {
+    let mut told = told.into_iter();
+    let id = told.next().map(|it| it.1).unwrap_or_default();
+    let name = rows.into_iter().find(|it| it.id == id).map(|it| it.name).unwrap_or_default();
+    let (mut items, mut all_fine) = (Vec::new(), true);
+    while let (Some((_, dialect)), Some((_, url)), Some((word, words))) = (told.next(), told.next(), told.next()) {
+        let fine = word == "fine";
+        all_fine &= fine;
+        let badge = if fine { "badge good" } else { "badge bad" };
+        items.push(view! {
+            <li>
+                <span class=badge>{if fine { "works" } else { "failed" }}</span>" "
+                <strong>{dialect}</strong>" "{words}<br/><small><code>{url}</code></small>
+            </li>
+        });
+    }
+    view! {
+        <section class="notice stack" class:bad=!all_fine aria-labelledby="tested">
+            <h2 id="tested">{format!("Test of {name}")}</h2>
+            <ul class="plain stack">{items}</ul>
+        </section>
+    }
 }
 
 /// Makes a provider, or changes the one given.
@@ -73,10 +113,7 @@ fn row(it: ProviderView, allowed: bool) -> AnyView {
 fn ProviderForm(provider: Option<ProviderView>) -> impl IntoView {
     let new = provider.is_none();
     let it = provider.unwrap_or_default();
-    // After a conflict the fields hold what was typed; what is stored now stands under them.
-    let conflict = flash_for(FORM).is_some_and(|flash| matches!(flash.outcome, Outcome::Conflict(_)));
-    let hint =
-        move |words: &str, stored: &str| if conflict { format!("Stored now: {stored}") } else { words.to_owned() };
+    let hint = hint(FORM);
     let identity = (!new).then(|| {
         view! {
             <input type="hidden" name="id" value=it.id.clone()/>

@@ -109,6 +109,10 @@ fn Edit(workspace: WorkspaceView, models: Vec<GrantView>) -> impl IntoView {
     let first = flash.as_ref().map_or_else(|| Draft::stored(&models), |it| Draft::from_typed(&it.typed));
     let errors = flash.as_ref().map(|it| it.outcome.errors().to_vec()).unwrap_or_default();
     let conflict = flash.as_ref().is_some_and(|it| matches!(it.outcome, Outcome::Conflict(_)));
+    let shown = match flash.as_ref().map(|it| &it.outcome) {
+        Some(Outcome::Shown(markup)) => markup.clone(),
+        _ => String::new(),
+    };
     let picking = picking(flash);
     let address = paths::workspace(&workspace.id);
     view! {
@@ -116,7 +120,7 @@ fn Edit(workspace: WorkspaceView, models: Vec<GrantView>) -> impl IntoView {
             <ActForm name=LIMITS action="/api/workspaces/limits/set" class="stack">
                 <input type="hidden" name="id" value=workspace.id/>
                 <input type="hidden" name="revision" value=workspace.revision.to_string()/>
-                <Permission models=models first=first errors=errors picking=picking conflict=conflict refused=refused(Action::Configure) address=address/>
+                <Permission models=models first=first errors=errors picking=picking conflict=conflict shown=shown refused=refused(Action::Configure) address=address/>
             </ActForm>
         </section>
     }

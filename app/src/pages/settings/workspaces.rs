@@ -1,8 +1,8 @@
 //! Settings › Workspaces: who has a share of the account, and a new one.
 
-use super::{Create, List, asked, row_link};
+use super::{Create, List, asked, row_link, shares::Shares};
 use crate::{
-    api::workspaces::{CREATE, WorkspaceView, workspaces},
+    api::workspaces::{ArchivedView, CREATE, WorkspaceView, WorkspacesView, workspaces},
     components::{frame::PageHead, page::refused},
     format::whole,
     paths,
@@ -21,10 +21,7 @@ pub(crate) fn Workspaces() -> impl IntoView {
     view! {
         <PageHead title="Workspaces"><Create label="New workspace" refused=refused(Action::Configure)/></PageHead>
         <p class="soft">"A workspace is a team's share of the account: which models it may call, and within which limits."</p>
-        {content(workspaces(), |rows| {
-            let rows = rows.into_iter().map(row).collect();
-            view! { <List label="Workspaces" columns=&COLUMNS rows=rows/> }
-        })}
+        {content(workspaces(), |view| view! { <Content view=view/> })}
         <Dialog id="create-dialog" title="New workspace" open=asked("create").is_some() back=paths::WORKSPACES>
             <ActForm name=CREATE action="/api/workspaces/create" class="stack">
                 <Field name="name" label="Name" required=true checked="workspace-name" hint="Models are granted after it is made."/>
@@ -34,6 +31,38 @@ pub(crate) fn Workspaces() -> impl IntoView {
                 </div>
             </ActForm>
         </Dialog>
+    }
+}
+
+#[component]
+fn Content(view: WorkspacesView) -> impl IntoView {
+    let rows = view.workspaces.into_iter().map(row).collect();
+    let shares = (!view.shares.is_empty()).then(|| view! { <Shares models=view.shares/> });
+    let archived = (!view.archived.is_empty()).then(|| view! { <Archived rows=view.archived/> });
+    view! {
+        <List label="Workspaces" columns=&COLUMNS rows=rows/>
+        {shares}
+        {archived}
+    }
+}
+
+/// Workspaces that were put away: their keys are refused, their figures stay.
+#[component]
+fn Archived(rows: Vec<ArchivedView>) -> impl IntoView {
+    let items: Vec<_> = rows
+        .into_iter()
+        .map(|it| {
+            let figures = paths::with_query(paths::MONITORING, &[("range", "30d"), ("workspace", &it.id)]);
+            let of = format!(" of {}", it.name);
+            view! { <li><strong>{it.name}</strong>", put away "<Moment ms=it.archived_ms/>" · "<a href=figures>"Figures"<span class="unseen">{of}</span></a></li> }
+        })
+        .collect();
+    view! {
+        <section class="stack" aria-labelledby="archived">
+            <h2 id="archived">"Archived"</h2>
+            <p class="soft">"Their keys are refused; what they used stays in Monitoring."</p>
+            <ul class="plain">{items}</ul>
+        </section>
     }
 }
 

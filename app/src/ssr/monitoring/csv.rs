@@ -64,7 +64,7 @@ fn text(groups: &[Group]) -> String {
 }
 
 /// Quoted where it must be; a name that a spreadsheet would take for a formula is given as text.
-fn field(text: &str) -> String {
+pub(crate) fn field(text: &str) -> String {
     let text = if text.starts_with(['=', '+', '-', '@', '\t']) { format!("'{text}") } else { text.to_owned() };
     if text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
