@@ -45,6 +45,30 @@ test("a model is granted with limits, and the next calls obey them", async ({ pa
   await expect(granted(page, "qwen-turbo").getByLabel(/Times \/ min/)).toHaveValue("50");
 });
 
+test("before saving, the editor shows what the limits would have refused", async ({ page, sluice, searchKey }) => {
+  for (let n = 0; n < 3; n += 1) await sluice.call(searchKey, "qwen-plus", { max_tokens: 5 });
+  await edit(page, "search");
+  const row = granted(page, "qwen-plus");
+  await row.getByLabel(/Times \/ min/).fill("0");
+  const shown = page.getByRole("group", { name: "What would be refused" });
+  await expect
+    .poll(async () => {
+      await page.getByRole("button", { name: "What would this do?" }).click();
+      await expect(shown).toBeVisible();
+      return await shown.getByRole("row", { name: /^qwen-plus/ }).textContent();
+    })
+    .toMatch(/\(100\.0%\)\d+ by requests.*the call log/);
+  await expect(page.getByText("The call log holds every call")).toBeVisible();
+  await expectSound(page);
+  await expect(granted(page, "qwen-plus").getByLabel(/Times \/ min/)).toHaveValue("0");
+
+  await granted(page, "qwen-plus").getByLabel(/Times \/ min/).fill("900");
+  await page.getByRole("button", { name: "What would this do?" }).click();
+  const field = granted(page, "qwen-plus").getByLabel(/Times \/ min/);
+  await expect(field).toHaveAccessibleDescription(/900 is above the account limit of 600 requests per minute/);
+  expect((await sluice.call(searchKey, "qwen-plus")).status, "nothing was stored").toBe(200);
+});
+
 test("a limit above the account's is refused at its field, and nothing of the form is stored", async ({ page }) => {
   await edit(page, "support");
   const row = granted(page, "qwen-plus");

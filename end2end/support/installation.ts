@@ -96,6 +96,13 @@ export class Installation {
     return execFileSync(SLUICE, args, { cwd: ROOT, env: this.environment, input, encoding: "utf8" });
   }
 
+  /** Brings the installation to what a file says, as `sluice apply` does. */
+  apply(text: string): void {
+    const file = path.join(this.folder, "more.toml");
+    writeFileSync(file, text);
+    this.run(["apply", file]);
+  }
+
   /** A new key of a workspace, as soon as the gateway takes it. */
   async key(workspace: string): Promise<string> {
     const key = this.run(["key", "create", "--workspace", workspace]).trim();
