@@ -107,7 +107,7 @@ fn arguments(path: &str) -> String {
     if path.ends_with("monitoring") {
         pairs.push("query[range]=3h".to_owned());
     }
-    if path.contains("/limits/") {
+    if path.contains("/limits/") || path.ends_with("/import") {
         pairs.retain(|it| !it.starts_with("rpm") && !it.starts_with("tpm"));
         pairs.extend(["grant[0]=qwen-plus", "rpm[qwen-plus]=1", "tpm[qwen-plus]=1"].map(str::to_owned));
     }
