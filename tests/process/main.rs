@@ -1,12 +1,12 @@
 //! The whole process: real program, real file, real HTTP.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod console;
 mod databases;
 #[allow(dead_code, reason = "tests of the store use the rest of it")]
 #[path = "../../crates/store/tests/contract/engine.rs"]
 mod engine;
 mod increases;
-mod console;
 mod installation;
 mod kept;
 mod killed;
