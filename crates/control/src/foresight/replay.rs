@@ -94,7 +94,8 @@ impl Trace {
                     minute = if minute.0 == at { (at, minute.1 + 1) } else { (at, 1) };
                     effect.note(minute.0, minute.1);
                 }
-                Decision::Denied(..) => {}
+                // Undecided: what is played again keeps no journal, so there is nothing that could fail.
+                Decision::Denied(..) | Decision::Undecided => {}
             }
         }
         effect
