@@ -63,6 +63,7 @@ pub struct Flush {
 struct Attempt {
     writing: Pin<Box<dyn Future<Output = store::Result<()>> + Send>>,
     usage: Option<UsageFlush>,
+    began: Instant,
     at_ms: i64,
 }
 
@@ -170,7 +171,7 @@ impl Flush {
         }
         let (store, charges) = (self.store.clone(), usage.clone());
         let writing = Box::pin(async move { store.append(&packets, charges.as_ref()).await });
-        Some(Attempt { writing, usage, at_ms: now_ms })
+        Some(Attempt { writing, usage, began: Instant::now(), at_ms: now_ms })
     }
 
     /// Takes note of how an attempt ended; whether it ended well.
@@ -457,6 +458,7 @@ mod tests {
                 kept: Arc::default(),
                 outbox: Outbox::open("this", None, 0).expect("it needs no folder"),
                 freshness: Arc::new(Freshness::new(0)),
+                metrics: Arc::default(),
             };
             let (stop, calls) = (AtomicBool::new(false), AtomicU64::new(0));
             let usage = std::thread::scope(|scope| {
