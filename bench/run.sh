@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 echo "==> bench: building in release mode"
 cargo run -q -p xtask -- browser
-cargo build --release -p sluice -p testkit --bins
+SLUICE_EMBED_SITE=$PWD/target/site cargo build --release -p sluice -p testkit --bins
 echo "==> bench: the limiter"
 cargo bench -q -p limiter
 echo "==> bench: 200 kills under load, every window checked"
@@ -22,3 +22,5 @@ if [ -n "${SCALE:-}" ]; then
     echo "==> bench: a database in trouble"
     python3 bench/faults.py --record
 fi
+echo "==> bench: what a person waits for on each page (medians of 5, about half an hour)"
+node bench/console/measure.mjs --record

@@ -52,11 +52,11 @@ python_environment() {
     cp "$wanted" .venv/requirements.txt
 }
 
-node_packages() {
-    cmp -s end2end/package-lock.json end2end/node_modules/.installed && return
-    say "npm packages of end2end/package-lock.json"
-    (cd end2end && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --silent --no-audit --no-fund)
-    cp end2end/package-lock.json end2end/node_modules/.installed
+node_packages() { # node_packages FOLDER
+    cmp -s "$1/package-lock.json" "$1/node_modules/.installed" && return
+    say "npm packages of $1/package-lock.json"
+    (cd "$1" && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --silent --no-audit --no-fund)
+    cp "$1/package-lock.json" "$1/node_modules/.installed"
 }
 
 need cargo "install a Rust toolchain from https://rustup.rs"
@@ -73,14 +73,17 @@ test)
     want python3-venv 'python3 -c "import ensurepip, venv"'
     install_packages
     python_environment
-    node_packages
+    node_packages end2end
     ;;
 bench)
     want postgresql 'ls /usr/lib/postgresql/*/bin/initdb'
     want wrk 'command -v wrk'
     want nginx-light 'command -v nginx || test -x /usr/sbin/nginx'
     want python3 'command -v python3'
+    want chromium 'command -v chromium'
+    need node "install Node.js 20 or newer"
     install_packages
+    node_packages bench/console
     ;;
 *)
     echo "prepare: run, check, test or bench, not $goal" >&2

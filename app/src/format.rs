@@ -47,6 +47,12 @@ pub fn millis(ms: f64) -> String {
     if ms < 9_999.5 { format!("{} ms", whole(round(ms))) } else { format!("{} s", mean(ms / 1_000.0)) }
 }
 
+/// Microseconds as `412 ms` below 10 s, then `12.3 s`; what is there is never shown as nothing.
+pub fn seconds(us: u64) -> String {
+    let ms = us.div_ceil(1_000);
+    if ms < 10_000 { format!("{} ms", whole(ms)) } else { format!("{}.{} s", ms / 1_000, ms % 1_000 / 100) }
+}
+
 /// A share of 0 to 1 as a percentage with one decimal.
 pub fn percent(share: f64) -> String {
     format!("{}%", mean(share * 100.0))
@@ -79,6 +85,12 @@ fn civil(ms: i64) -> (i64, i64, i64, i64, i64, i64) {
 pub fn minute_text(ms: i64) -> String {
     let (year, month, day, hour, minute, _) = civil(ms);
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}")
+}
+
+/// `2026-11-22 11:42:07`, in UTC.
+pub fn second_text(ms: i64) -> String {
+    let (.., second) = civil(ms);
+    format!("{}:{second:02}", minute_text(ms))
 }
 
 /// `2026-11-22T11:42:07Z`, for machines.
@@ -160,6 +172,7 @@ mod tests {
     #[test]
     fn times_and_shares() {
         assert_eq!([411.6, 9_999.4, 9_999.6, 12_345.0].map(millis), ["412 ms", "9,999 ms", "10.0 s", "12.3 s"]);
+        assert_eq!([1, 412_000, 9_999_001, 12_345_678].map(seconds), ["1 ms", "412 ms", "10.0 s", "12.3 s"]);
         assert_eq!([0.0, 0.0318, 1.0].map(percent), ["0.0%", "3.2%", "100.0%"]);
         assert_eq!([0.04, 486.25, 12_345.6].map(mean), ["0.0", "486.3", "12.3k"]);
     }
@@ -170,6 +183,7 @@ mod tests {
             assert_eq!(parse_instant(&iso(ms)), Some(ms), "{}", iso(ms));
         }
         assert_eq!(minute_text(951_782_400_000), "2000-02-29 00:00");
+        assert_eq!(second_text(951_782_407_999), "2000-02-29 00:00:07");
         for text in
             ["", "2026-11-22", "2026-13-01T00:00", "2026-11-22T24:00", "x-1-1T0:0", "99999-01-01T00:00", "-1-1-1T0:0"]
         {

@@ -57,6 +57,8 @@ pub fn App() -> impl IntoView {
                 <Routes fallback=pages::not_found::NotFound>
                     <Route path=path!("/monitoring") view=pages::monitoring::Monitoring ssr=SsrMode::Async/>
                     <Route path=path!("/monitoring/rate-limit") view=pages::rate_limit::RateLimit ssr=SsrMode::Async/>
+                    <Route path=path!("/monitoring/refusals") view=pages::refusals::Refusals ssr=SsrMode::Async/>
+                    <Route path=path!("/monitoring/refusals/:id") view=pages::refusal::Refusal ssr=SsrMode::Async/>
                     <Route path=path!("/settings/workspaces") view=pages::settings::workspaces::Workspaces ssr=SsrMode::Async/>
                     <Route path=path!("/settings/workspaces/:id") view=pages::settings::workspace::Workspace ssr=SsrMode::Async/>
                     <Route path=path!("/settings/keys") view=pages::settings::keys::Keys ssr=SsrMode::Async/>

@@ -8,6 +8,10 @@ pub const MONITORING_CSV: &str = "/monitoring.csv";
 pub const LIVE: &str = "/live";
 /// Limits, increases and their history.
 pub const RATE_LIMIT: &str = "/monitoring/rate-limit";
+/// Refused calls.
+pub const REFUSALS: &str = "/monitoring/refusals";
+/// Leads from an id, or a text that holds one, to its refusal.
+pub const FIND_REFUSAL: &str = "/monitoring/refusals/find";
 /// The list of workspaces.
 pub const WORKSPACES: &str = "/settings/workspaces";
 /// Models.
@@ -38,6 +42,11 @@ pub const SET_UP: &str = "/set-up";
 /// One workspace's editor.
 pub fn workspace(id: &str) -> String {
     format!("{WORKSPACES}/{}", encode(id))
+}
+
+/// Why one call was refused.
+pub fn refusal(id: &str) -> String {
+    format!("{REFUSALS}/{}", encode(id))
 }
 
 /// Percent-encodes what may not stand in a path segment or a query value.

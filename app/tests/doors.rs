@@ -20,7 +20,7 @@ use tower_sessions::SessionStore;
 const FOR_NOBODY: [&str; 3] = ["/api/sign-in", "/api/set-up", "/api/invitations/accept"];
 
 /// What a viewer may call: reading, and what concerns the own session.
-const FOR_VIEWERS: [&str; 11] = [
+const FOR_VIEWERS: [&str; 13] = [
     "/api/set-up",
     "/api/invitations/accept",
     "/api/monitoring",
@@ -32,6 +32,8 @@ const FOR_VIEWERS: [&str; 11] = [
     "/api/providers",
     "/api/account",
     "/api/account/password",
+    "/api/refusals",
+    "/api/refusals/explain",
 ];
 
 fn request(method: Method, path: &str, cookie: &str, accept: &str, body: &str) -> Request<Body> {
@@ -157,7 +159,7 @@ async fn names_of_doors_are_plain_and_stable() {
 #[tokio::test]
 async fn nothing_changes_by_get() {
     for (path, method) in server_fn_paths() {
-        let reads = ["/api/monitoring", "/api/rate-limit"].contains(&path);
+        let reads = ["/api/monitoring", "/api/rate-limit", "/api/refusals", "/api/refusals/explain"].contains(&path);
         if reads {
             assert_eq!(method, Method::GET, "{path}");
         }

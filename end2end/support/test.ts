@@ -4,7 +4,7 @@ import { Installation, OWNER } from "./installation";
 type StorageState = Exclude<BrowserContextOptions["storageState"], string | undefined>;
 
 /** Tests get a running installation for their worker, are signed in as its owner, and fail on any console error. */
-export const test = base.extend<{ noErrors: void }, { sluice: Installation; session: StorageState; searchKey: string }>({
+export const test = base.extend<{ expectedErrors: RegExp[]; noErrors: void }, { sluice: Installation; session: StorageState; searchKey: string }>({
   sluice: [
     async ({}, use) => {
       const sluice = await Installation.start();
@@ -34,11 +34,23 @@ export const test = base.extend<{ noErrors: void }, { sluice: Installation; sess
 
   storageState: async ({ session }, use) => use(session),
 
+  // What a spec brings about on purpose, such as an answer of 401 to a form.
+  expectedErrors: [[], { option: true }],
+
   noErrors: [
-    async ({ page }, use) => {
+    async ({ page, expectedErrors }, use) => {
       const errors: string[] = [];
+      // The console also tells of a page that is a 404; its status is what the spec looks at.
+      const documents = new Set<string>();
+      page.on("response", (it) => {
+        if (it.request().isNavigationRequest()) documents.add(it.url());
+      });
       page.on("console", (message) => {
-        if (message.type() === "error") errors.push(`${message.text()} (${message.location().url})`);
+        if (message.type() !== "error") return;
+        const { url } = message.location();
+        const told = `${message.text()} (${url})`;
+        const missing = documents.has(url) && message.text().includes("status of 404");
+        if (!missing && !expectedErrors.some((it) => it.test(told))) errors.push(told);
       });
       page.on("pageerror", (error) => errors.push(String(error)));
       await use();

@@ -1,14 +1,16 @@
 //! What ended since the last flush, added up per series and minute: as small for a thousand calls as for one.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, HashMap, btree_map::Entry},
+    sync::Arc,
     time::Duration,
 };
 
-use domain::Cause;
-use gateway::{CallRecord, Lane as CallLane, Outcome, Record, StoppedRecord};
+use domain::{BrokenLimit, Cause, Explanation, KeyId, ModelCode};
+use gateway::{CallRecord, Lane as CallLane, Outcome, Record, Refused, StoppedRecord};
 use store::{
     call_log::CallRow,
+    refusal::Gap,
     rollup::{Batch, CallDelta, Figures, Histogram, Lane, Peak, SeriesKey},
 };
 
@@ -23,6 +25,9 @@ const ORDINARY: Room = Room::new(1_000.0, 20.0);
 /// Of refused and failed calls, which people look for.
 const NOTABLE: Room = Room::new(5_000.0, 200.0);
 
+/// Of these, the ones of each key and model that find room in any case, so that a flood hides nobody else's.
+const OF_EACH: Room = Room::new(20.0, 0.2);
+
 /// Log rows that wait for one packet.
 const LOGGED_WAITING: usize = 20_000;
 
@@ -34,15 +39,19 @@ const DELTAS_WAITING: usize = 64_000;
 pub struct Waiting {
     deltas: BTreeMap<(SeriesKey, i64), CallDelta>,
     calls: Vec<CallRow>,
+    /// Calls without room in the log by account, minute, workspace, and whether they were refused or failed.
+    gaps: BTreeMap<(String, i64, String, bool), i64>,
     keys_used: BTreeMap<String, i64>,
     peaks: Vec<Peak>,
     ordinary: Room,
     notable: Room,
+    /// Of keys and models that were refused or failed lately.
+    of_each: HashMap<(KeyId, Arc<ModelCode>), Room>,
     lost: u64,
 }
 
 /// How many calls the log still takes: all of them while few end, a sample of many.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Room {
     left: f64,
     most: f64,
@@ -72,10 +81,12 @@ impl Default for Waiting {
         Self {
             deltas: BTreeMap::new(),
             calls: Vec::new(),
+            gaps: BTreeMap::new(),
             keys_used: BTreeMap::new(),
             peaks: Vec::new(),
             ordinary: ORDINARY,
             notable: NOTABLE,
+            of_each: HashMap::new(),
             lost: 0,
         }
     }
@@ -86,6 +97,10 @@ impl Waiting {
     pub fn add(&mut self, records: impl IntoIterator<Item = Record>, time: Duration) {
         self.ordinary.pass(time);
         self.notable.pass(time);
+        self.of_each.retain(|_, it| {
+            it.pass(time);
+            it.left < it.most
+        });
         for record in records {
             match record {
                 Record::Call(call) => self.call(&call),
@@ -115,10 +130,22 @@ impl Waiting {
             delta.ttft.count(ttft_us);
         }
         self.used(call.caller.key.as_str(), call.started_at_ms);
-        let room = if call.outcome.failed() { &mut self.notable } else { &mut self.ordinary };
-        if self.calls.len() < LOGGED_WAITING && room.take() {
+        if self.calls.len() < LOGGED_WAITING && self.has_room(call) {
             self.calls.push(row(call, lane));
+        } else {
+            let minute_ms = call.started_at_ms.div_euclid(MINUTE_MS) * MINUTE_MS;
+            let (account, workspace) = (call.caller.account.as_str(), call.caller.workspace.as_str());
+            let gap = (account.to_owned(), minute_ms, workspace.to_owned(), call.outcome.failed());
+            *self.gaps.entry(gap).or_default() += 1;
         }
+    }
+
+    fn has_room(&mut self, call: &CallRecord) -> bool {
+        if !call.outcome.failed() {
+            return self.ordinary.take();
+        }
+        let of = (call.caller.key.clone(), Arc::clone(&call.model));
+        self.of_each.entry(of).or_insert(OF_EACH).take() || self.notable.take()
     }
 
     fn stopped(&mut self, stopped: &StoppedRecord) {
@@ -180,6 +207,7 @@ impl Waiting {
         let batch = Batch {
             deltas: std::mem::take(&mut self.deltas).into_values().collect(),
             calls: std::mem::take(&mut self.calls),
+            gaps: std::mem::take(&mut self.gaps).into_iter().map(gap).collect(),
             keys_used: std::mem::take(&mut self.keys_used).into_iter().collect(),
             peaks: std::mem::take(&mut self.peaks),
             usage: None,
@@ -249,12 +277,7 @@ fn row(call: &CallRecord, lane: Lane) -> CallRow {
         cause: cause.map(|it| it.as_str().to_owned()),
         scope: refused.map(|it| it.scope.as_str().to_owned()),
         window_s: refused.map(|it| signed(it.window.seconds())),
-        explanation: refused.map(|it| {
-            serde_json::json!({
-                "limit": it.limit, "used": it.used, "needed": it.needed, "retry_after_us": it.retry_after_us,
-            })
-            .to_string()
-        }),
+        explanation: refused.and_then(|it| serde_json::to_string(&explanation(call, it)).ok()),
         tokens_prompt: signed(call.tokens.prompt),
         tokens_output: signed(call.tokens.output),
         tokens_total: signed(call.tokens.total),
@@ -264,7 +287,21 @@ fn row(call: &CallRecord, lane: Lane) -> CallRow {
         ttft_us: call.ttft_us.map(signed),
         upstream_id: None,
         notable: call.outcome.failed(),
+        fell_back: call.fell_back,
+        retries: i64::from(call.client_retries),
     }
+}
+
+/// Every limit that the call would have broken, the named one first.
+fn explanation(call: &CallRecord, refused: Refused) -> Explanation {
+    let Refused { cause, scope, window, limit, used, needed, retry_after_us } = refused;
+    let mut limits = vec![BrokenLimit { cause, scope, window, limit, used, needed, retry_after_us }];
+    limits.extend(&call.also_broken);
+    Explanation { limits, retry_after_us }
+}
+
+fn gap(((account, at_ms, workspace, notable), calls): ((String, i64, String, bool), i64)) -> Gap {
+    Gap { account, at_ms, workspace, notable, calls }
 }
 
 /// The outcome in the call log's words.
@@ -290,7 +327,80 @@ pub(super) fn signed(n: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::{sync::Arc, time::Duration};
+
+    use domain::{AccountId, BrokenLimit, Cause, Explanation, KeyId, ModelCode, Scope, Window, WorkspaceId};
+    use gateway::{CallRecord, Caller, Lane, Outcome, Record, Refused, Tokens};
+    use uuid::Uuid;
+
+    use super::{HOUR_MS, Peak, Waiting};
+
+    const AT: i64 = 1_795_305_661_000;
+
+    fn refused(caller: &Arc<Caller>, model: &Arc<ModelCode>) -> CallRecord {
+        let (cause, scope, window) = (Cause::Tokens, Scope::Workspace, Window::Minute);
+        let named = Refused { cause, scope, window, limit: 10, used: 9, needed: 2, retry_after_us: Some(7) };
+        CallRecord {
+            caller: Arc::clone(caller),
+            model: Arc::clone(model),
+            request_id: Uuid::nil(),
+            lane: Lane::Limited,
+            started_at_ms: AT,
+            outcome: Outcome::Refused(named),
+            also_broken: Vec::new(),
+            latency_us: 1,
+            ttft_us: None,
+            tokens: Tokens::default(),
+            streamed: false,
+            fell_back: true,
+            client_retries: 2,
+        }
+    }
+
+    fn caller(key: &str) -> Arc<Caller> {
+        let (account, workspace) = (AccountId::new("a"), WorkspaceId::new("w"));
+        Arc::new(Caller { account, workspace, key: KeyId::new(key) })
+    }
+
+    #[test]
+    fn a_refusal_is_kept_with_every_limit_it_broke() {
+        let also = BrokenLimit {
+            cause: Cause::Requests,
+            scope: Scope::Account,
+            window: Window::Second,
+            limit: 1,
+            used: 1,
+            needed: 1,
+            retry_after_us: Some(3),
+        };
+        let model = Arc::new(ModelCode::parse("qwen-plus").unwrap());
+        let call = CallRecord { also_broken: vec![also], ..refused(&caller("k"), &model) };
+        let row = super::row(&call, store::rollup::Lane::Limited);
+        let it: Explanation = serde_json::from_str(row.explanation.as_deref().unwrap()).unwrap();
+        assert_eq!((it.limits.len(), it.limits[1], it.retry_after_us), (2, also, Some(7)));
+        assert_eq!((it.limits[0].limit, it.limits[0].used, it.limits[0].needed), (10, 9, 2));
+        assert_eq!((row.fell_back, row.retries, row.notable), (true, 2, true));
+    }
+
+    #[test]
+    fn a_flood_of_one_key_hides_no_refusal_of_another_and_what_has_no_room_is_counted() {
+        let (flood, other) = (caller("flood"), caller("other"));
+        let model = Arc::new(ModelCode::parse("qwen-plus").unwrap());
+        let of = |caller: &Arc<Caller>, count| std::iter::repeat_n(Record::Call(refused(caller, &model)), count);
+        let answered = CallRecord { outcome: Outcome::Ok, ..refused(&flood, &model) };
+        let answered = std::iter::repeat_n(Record::Call(answered), 1_003);
+        let mut waiting = Waiting::default();
+        waiting.add(of(&flood, 5_070).chain(of(&other, 25)).chain(answered), Duration::ZERO);
+        let batch = store::rollup::Batch::from_bytes(&waiting.pack().unwrap()).unwrap();
+        let logged = |key: &str, notable: bool| {
+            batch.calls.iter().filter(|it| it.key_id == key && it.notable == notable).count()
+        };
+        assert_eq!((logged("flood", true), logged("other", true), logged("flood", false)), (5_020, 20, 1_000));
+        let gaps: Vec<_> = batch.gaps.iter().map(|it| (it.at_ms, it.notable, it.calls)).collect();
+        assert_eq!(gaps, [(AT - 1_000, false, 3), (AT - 1_000, true, 55)]);
+        waiting.add([], Duration::from_secs(3_600));
+        assert!(waiting.of_each.is_empty(), "what is not refused any more takes no memory");
+    }
 
     #[test]
     fn while_the_store_is_away_one_peak_waits_for_each_hour() {

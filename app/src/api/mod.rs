@@ -12,4 +12,5 @@ pub mod models;
 pub mod monitoring;
 pub mod providers;
 pub mod rate_limit;
+pub mod refusals;
 pub mod workspaces;

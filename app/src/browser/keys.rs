@@ -5,9 +5,12 @@ use std::cell::Cell;
 use wasm_bindgen::JsCast;
 use web_sys::{Event, HtmlDialogElement, HtmlElement, KeyboardEvent};
 
+/// For so long a letter after `g` belongs to it, in milliseconds.
+const TOGETHER_MS: f64 = 1_500.0;
+
 thread_local! {
-    /// Whether `g` was pressed last.
-    static GOING: Cell<bool> = const { Cell::new(false) };
+    /// When `g` was pressed, if it was pressed last.
+    static GOING: Cell<f64> = const { Cell::new(f64::NEG_INFINITY) };
 }
 
 /// `?` help, `/` search, `t` time range, `g` and a letter to go somewhere.
@@ -19,7 +22,9 @@ pub(super) fn pressed(event: &Event) {
         return;
     }
     let key = event.key();
-    if GOING.replace(key == "g") {
+    let now = event.time_stamp();
+    let going = now - GOING.replace(if key == "g" { now } else { f64::NEG_INFINITY }) < TOGETHER_MS;
+    if going && key != "g" {
         let place = match key.as_str() {
             "m" => paths::MONITORING,
             "r" => paths::RATE_LIMIT,
@@ -38,8 +43,8 @@ pub(super) fn pressed(event: &Event) {
                 let _ = dialog.show_modal();
             }
         }
-        "/" => focus(event, "[type=search], .filters select"),
-        "t" => focus(event, ".segments a"),
+        "/" => focus(event, &["[type=search]", ".filters select"]),
+        "t" => focus(event, &[".segments a"]),
         _ => {}
     }
 }
@@ -48,8 +53,10 @@ fn find(id: &str) -> Option<web_sys::Element> {
     super::document()?.get_element_by_id(id)
 }
 
-fn focus(event: &KeyboardEvent, selector: &str) {
-    let found = super::document().and_then(|it| it.query_selector(selector).ok().flatten());
+/// The first element of the first selector that has any.
+fn focus(event: &KeyboardEvent, selectors: &[&str]) {
+    let Some(document) = super::document() else { return };
+    let found = selectors.iter().find_map(|it| document.query_selector(it).ok().flatten());
     if let Some(element) = found.and_then(|it| it.dyn_into::<HtmlElement>().ok()) {
         event.prevent_default();
         let _ = element.focus();

@@ -11,6 +11,7 @@ pub(super) fn show_local(document: &Document) {
         let local = ms + offset_ms(ms);
         let text = match time.get_attribute("data-local").as_deref() {
             Some("day") => format::day_text(local),
+            Some("second") => format::second_text(local),
             Some("clock") => format::clock_text(local),
             _ => format::minute_text(local),
         };

@@ -15,7 +15,7 @@ use crate::{
 };
 use domain::Cause;
 use field::limit_field;
-use leptos::{ev::MouseEvent, prelude::*};
+use leptos::{either::Either, ev::MouseEvent, prelude::*};
 use picker::picker;
 use web_sys::Element;
 
@@ -101,14 +101,14 @@ fn grants(editor: Editor) -> impl IntoView {
         });
         if rows.is_empty() {
             let words = view! { <p>"Calls with this workspace's keys are refused until "<em>"All Models"</em>" grants some."</p> };
-            view! { <Empty title="No model is granted yet">{words}</Empty> }.into_any()
+            Either::Left(view! { <Empty title="No model is granted yet">{words}</Empty> })
         } else {
-            view! { <div class="grants">{rows}</div> }.into_any()
+            Either::Right(view! { <div class="grants">{rows}</div> })
         }
     }
 }
 
-fn grant(editor: Editor, view: GrantView) -> AnyView {
+fn grant(editor: Editor, view: GrantView) -> impl IntoView {
     let (code, provider) = (view.model.clone(), view.provider.clone());
     let metered = view.account_tpm.is_some();
     let model = StoredValue::new(view);
@@ -120,9 +120,9 @@ fn grant(editor: Editor, view: GrantView) -> AnyView {
         editor.draft.update(|it| it.grant.retain(|it| *it != gone));
     };
     let tokens = if metered {
-        limit_field(editor, model, Cause::Tokens)
+        Either::Left(limit_field(editor, model, Cause::Tokens))
     } else {
-        view! { <p class="soft">"Not metered in tokens"</p> }.into_any()
+        Either::Right(view! { <p class="soft">"Not metered in tokens"</p> })
     };
     view! {
         <div class="grant" role="group" aria-labelledby=labelled_by>
@@ -134,11 +134,10 @@ fn grant(editor: Editor, view: GrantView) -> AnyView {
                 on:click=remove>"Remove"<span class="unseen">{format!(" {code}")}</span></button>
         </div>
     }
-    .into_any()
 }
 
 /// Takes the values into the form: checks each, writes it the way numbers are written, stores nothing.
-fn apply(editor: Editor, unseen: bool) -> AnyView {
+fn apply(editor: Editor, unseen: bool) -> impl IntoView {
     let press = move |event: MouseEvent| {
         event.prevent_default();
         let errors = editor.models.with_value(|models| {
@@ -152,7 +151,6 @@ fn apply(editor: Editor, unseen: bool) -> AnyView {
         <button type="submit" class=if unseen { "unseen" } else { "button quiet" } formaction=DRAFT name="act" value="apply"
             disabled=refused.is_some() title=refused tabindex=unseen.then_some("-1") aria-hidden=unseen.then_some("true") on:click=press>"Apply"</button>
     }
-    .into_any()
 }
 
 /// Shows what is wrong with the form around the button that was pressed.
@@ -163,13 +161,13 @@ fn show(event: &MouseEvent, errors: Vec<FieldError>) {
 }
 
 /// Back to what is stored.
-fn discard(editor: Editor, label: &'static str, class: &'static str) -> AnyView {
+fn discard(editor: Editor, label: &'static str, class: &'static str) -> impl IntoView {
     let press = move |event: MouseEvent| {
         event.prevent_default();
         editor.draft.set(editor.models.with_value(|it| Draft::stored(it.as_slice())));
         show(&event, Vec::new());
     };
-    view! { <a class=class href=editor.address.get_value() on:click=press>{label}</a> }.into_any()
+    view! { <a class=class href=editor.address.get_value() on:click=press>{label}</a> }
 }
 
 /// What is not stored yet, by name, and *Save Changes*.

@@ -104,6 +104,7 @@ fn Navigation() -> impl IntoView {
             <ul>{settings}</ul>
             <ul class="last">
                 <li><a href=paths::HELP aria-current=current(paths::HELP)><Icon name="help"/>"How limits work"</a></li>
+                <li class="needs-script"><button type="button" command="show-modal" commandfor="shortcuts"><kbd>"?"</kbd>"Keyboard"</button></li>
             </ul>
         </nav>
     }

@@ -7,3 +7,4 @@ pub mod frame;
 pub mod increase;
 pub mod live;
 pub mod page;
+pub mod tabs;

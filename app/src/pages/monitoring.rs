@@ -5,11 +5,11 @@ mod table;
 
 use crate::{
     api::monitoring::{ChartView, MonitoringQuery, MonitoringView, NowView, monitoring},
-    components::{frame::PageHead, live::LiveBar, page::use_page},
+    components::{frame::PageHead, live::LiveBar, page::use_page, tabs::MonitoringTabs},
     format::{compact, whole},
     paths,
     read::content,
-    ui::{CopyButton, Empty, Meter, Tabs, Tile},
+    ui::{CopyButton, Empty, Meter, Tile},
 };
 use leptos::prelude::*;
 use leptos_router::{hooks::use_query_map, params::ParamsMap};
@@ -23,8 +23,7 @@ pub(crate) fn Monitoring() -> impl IntoView {
     let picked = query.clone();
     view! {
         <PageHead title="Monitoring"><RangePicker query=picked/></PageHead>
-        <Tabs label="Monitoring" current=0
-            tabs=vec![(paths::MONITORING.to_owned(), "Monitoring"), (paths::RATE_LIMIT.to_owned(), "Rate Limit")]/>
+        <MonitoringTabs current=paths::MONITORING/>
         {content(monitoring(query), |view| view! { <Content view=view/> })}
     }
 }

@@ -7,12 +7,13 @@ use crate::{
         increase::{IncreaseModel, Offer},
         live::LiveBar,
         page::{flash_for, refused},
+        tabs::MonitoringTabs,
     },
     format::{NOTHING, whole},
     outcome::Outcome,
     paths,
     read::content,
-    ui::{ActForm, Dialog, Empty, Field, Icon, Meter, Moment, Submit, Tabs},
+    ui::{ActForm, Dialog, Empty, Field, Icon, Meter, Moment, Submit},
 };
 use domain::Action;
 use leptos::prelude::*;
@@ -26,8 +27,7 @@ const DIALOG: &str = "increase-dialog";
 pub(crate) fn RateLimit() -> impl IntoView {
     view! {
         <PageHead title="Rate Limit"/>
-        <Tabs label="Monitoring" current=1
-            tabs=vec![(paths::MONITORING.to_owned(), "Monitoring"), (paths::RATE_LIMIT.to_owned(), "Rate Limit")]/>
+        <MonitoringTabs current=paths::RATE_LIMIT/>
         {content(rate_limit(), |view| view! { <Content view=view/> })}
     }
 }

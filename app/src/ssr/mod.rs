@@ -12,6 +12,7 @@ mod identity;
 mod live;
 pub(crate) mod monitoring;
 pub(crate) mod rate_limit;
+pub(crate) mod refusals;
 mod router;
 pub(crate) mod settings;
 mod shell;

@@ -14,7 +14,7 @@ use crate::{
 use axum::{
     Form, Router,
     body::Body,
-    extract::{FromRequest as _, Request, State},
+    extract::{FromRequest as _, Query, Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, uri::PathAndQuery},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Redirect, Response},
@@ -33,6 +33,7 @@ pub fn router(state: ConsoleState) -> Router {
         .route(paths::LIVE, get(live::stream))
         .route(paths::MONITORING_CSV, get(monitoring::csv))
         .route(paths::AUDIT_CSV, get(audit::csv))
+        .route(paths::FIND_REFUSAL, get(find_refusal))
         .route("/theme", post(theme))
         .route(RESUME, post(resume))
         .fallback(page)
@@ -250,6 +251,27 @@ fn local_part(address: &str) -> String {
 }
 
 #[derive(serde::Deserialize)]
+struct Wanted {
+    #[serde(default)]
+    id: String,
+}
+
+/// People paste what they have: an id, a log line, or the whole answer.
+async fn find_refusal(Query(Wanted { id }): Query<Wanted>) -> Redirect {
+    Redirect::to(&match id_within(&id) {
+        Some(id) => paths::refusal(id),
+        None if id.trim().is_empty() => paths::REFUSALS.to_owned(),
+        None => paths::refusal(id.trim().get(..64).unwrap_or(id.trim())),
+    })
+}
+
+/// The first thing in a text that looks like an id: 36 hexadecimal digits and hyphens in a row.
+fn id_within(text: &str) -> Option<&str> {
+    let mut words = text.split(|it: char| !it.is_ascii_hexdigit() && it != '-');
+    words.find(|it| it.len() == 36 && it.bytes().filter(|it| *it == b'-').count() == 4)
+}
+
+#[derive(serde::Deserialize)]
 struct ThemeForm {
     theme: String,
 }
@@ -282,6 +304,20 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_id_is_found_in_what_people_paste() {
+        let id = "0192f0c1-7a00-7000-8000-0123456789ab";
+        for text in [
+            id,
+            &format!("  {id}\n"),
+            &format!(r#"{{"error":{{}},"request_id":"{id}"}}"#),
+            &format!("x-request-id: {id};"),
+        ] {
+            assert_eq!(id_within(text), Some(id));
+        }
+        assert_eq!(id_within("no id, only deadbeef-and-words"), None);
+    }
 
     #[test]
     fn a_referer_is_reduced_to_what_may_be_redirected_to() {

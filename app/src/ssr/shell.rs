@@ -12,7 +12,7 @@ pub(crate) const NOTHING_LOADS: &str =
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Loads the code and hands each island its place, parents before children, as the framework's own script does.
-const START: &str = "document.documentElement.classList.add('script');((s,w)=>import(s).then(m=>m.default({module_or_path:w}).then(()=>{\
+const START: &str = "((s,w)=>import(s).then(m=>m.default({module_or_path:w}).then(()=>{\
 m.hydrate();const o=[],v=n=>{const t=n.tagName;if(t==='LEPTOS-ISLAND'){const f=m[n.dataset.component],c=o.at(-1);if(f){c&&c();f(n)}}\
 const k=t==='LEPTOS-CHILDREN';k&&o.push(n.$$on_hydrate);for(const c of n.children)v(c);k&&o.pop()};v(document.body);\
 document.documentElement.classList.add('alive')})))";

@@ -25,4 +25,4 @@ pub use select::{Choice, Select};
 pub use table::{SortHeader, next_order};
 pub use tabs::Tabs;
 pub use tile::{Tile, TileView};
-pub use time::{Moment, Zone};
+pub use time::{Instant, Moment, Zone};

@@ -12,6 +12,16 @@ pub fn Moment(
     view! { <time datetime=format::iso(ms) data-local="minute">{format::minute_text(ms)}</time> }
 }
 
+/// `2026-11-22 11:42:07.123`: which of many things in a second.
+#[component]
+pub fn Instant(
+    /// Milliseconds since the epoch.
+    ms: i64,
+) -> impl IntoView {
+    let thousandths = format!(".{:03}", ms.rem_euclid(1_000));
+    view! { <time datetime=format::iso(ms) data-local="second">{format::second_text(ms)}</time>{thousandths} }
+}
+
 /// The name of the zone that times are shown in.
 #[component]
 pub fn Zone(

@@ -21,6 +21,7 @@ pub mod monitoring;
 mod passwords;
 pub mod providers;
 pub mod reach;
+pub mod refusals;
 pub mod report;
 pub mod secret;
 mod session_store;

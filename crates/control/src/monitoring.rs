@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::{Action, TimeRange};
 use store::{
     Conn,
-    call_log::{CallQuery, CallRow},
     rollup::{Figures, HistogramPoint, Lane, Level, Point, SeriesKey, Sum},
     workspace::WorkspaceRow,
 };
@@ -199,7 +198,7 @@ fn summary<'a>(sums: impl Iterator<Item = &'a Sum>) -> Summary {
 }
 
 /// The workspace to keep to: the one asked for, or for someone who sees one alone, that one; empty for all.
-fn filter(actor: &Actor, workspaces: &[WorkspaceRow], asked: &str) -> Result<String> {
+pub(crate) fn filter(actor: &Actor, workspaces: &[WorkspaceRow], asked: &str) -> Result<String> {
     let own = || actor.standing.workspace.as_ref().map(|it| it.as_str().to_owned());
     if asked.is_empty() {
         if actor.standing.sees_all() {
@@ -256,32 +255,6 @@ pub async fn charts(control: &Control, actor: &Actor, query: &Query) -> Result<C
         points: conn.points(&series, range, step_ms, now_ms).await?,
         histograms: conn.histograms(&series, range, step_ms, now_ms).await?,
     })
-}
-
-/// A page of refused and failed calls, the newest first; `before` is the last row of the page before.
-///
-/// # Errors
-/// [`ControlError::NotFound`] for a workspace the actor does not see.
-pub async fn refusals(
-    control: &Control,
-    actor: &Actor,
-    query: &Query,
-    before: Option<(i64, &str)>,
-    limit: i64,
-) -> Result<Vec<CallRow>> {
-    actor.authorise(Action::View)?;
-    let mut conn = control.store().read().await?;
-    let workspaces = conn.workspaces(actor.account()).await?;
-    let workspace = filter(actor, &workspaces, &query.workspace)?;
-    let asked = CallQuery {
-        workspace: &workspace,
-        model: &query.model,
-        notable: true,
-        from_ms: query.range.from_ms,
-        before: before.unwrap_or((query.range.to_ms, "")),
-        limit: limit.clamp(1, 500),
-    };
-    Ok(conn.calls(actor.account(), asked).await?)
 }
 
 #[cfg(test)]

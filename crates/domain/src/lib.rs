@@ -18,7 +18,7 @@ pub use increase::IncreaseState;
 pub use limits::{LimitError, Limits, check_workspace_limit, parse_limit};
 pub use names::{ModelCode, NameError, ProviderName, WorkspaceName};
 pub use range::{Preset, RangeError, TimeRange};
-pub use refusal::{Cause, ErrorDialect, Scope, Window};
+pub use refusal::{BrokenLimit, Cause, ErrorDialect, Explanation, Scope, Window, sentence};
 pub use roles::{Action, Role, Standing};
 pub use timeout::{TimeoutError, TimeoutSeconds};
 pub use units::{Metering, Rpm, Tpm, ceil60};

@@ -79,6 +79,70 @@ impl ErrorDialect {
     pub const DEFAULT: Self = Self::DashScope;
 }
 
+/// One limit that a refused call would have broken, at the instant of the decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrokenLimit {
+    /// What ran out.
+    pub cause: Cause,
+    /// Whose limit it is.
+    pub scope: Scope,
+    /// Over which time it counts.
+    pub window: Window,
+    /// The limit in force; for a surge its threshold.
+    pub limit: u64,
+    /// What was charged in the window.
+    pub used: u64,
+    /// 1 request, or the tokens that were checked.
+    pub needed: u64,
+    /// Microseconds until this limit alone would have held, nothing else happening; `None`: never.
+    pub retry_after_us: Option<u64>,
+}
+
+/// Why a call was refused: every limit it would have broken, the named one first, and when all of them would have held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// Never empty.
+    pub limits: Vec<BrokenLimit>,
+    /// Microseconds until all of them would have held together; `None`: never.
+    pub retry_after_us: Option<u64>,
+}
+
+/// The sentence for people in every 429: which limit, how much of it was used, and when to come back. `retry_after_us`
+/// is when all limits hold together.
+pub fn sentence(named: &BrokenLimit, retry_after_us: Option<u64>, workspace: &str, model: &str) -> String {
+    let BrokenLimit { cause, scope, window, limit, used, needed, .. } = *named;
+    let subject = match scope {
+        Scope::Account => "The account".to_owned(),
+        Scope::Workspace => format!("Workspace {workspace}"),
+    };
+    let what = if cause == Cause::Tokens { "tokens" } else { "requests" };
+    let window = window.seconds();
+    let Some(retry_after_us) = retry_after_us else {
+        if limit == 0 {
+            return format!("{subject} may use 0 {what} in {window} s for model {model}; no call is admitted.");
+        }
+        let subject = match scope {
+            Scope::Account => "the account".to_owned(),
+            Scope::Workspace => format!("workspace {workspace}"),
+        };
+        return format!(
+            "This call needs at least {needed} {what} and {subject} may use {limit} in {window} s for model {model}; it \
+             can never be admitted under this limit."
+        );
+    };
+    let after = match cause {
+        Cause::Requests => String::new(),
+        Cause::Tokens => format!(", and this call needs {needed}"),
+        Cause::Surge => ", its surge threshold".to_owned(),
+    };
+    let ms = retry_after_us.div_ceil(1000);
+    let (seconds, thousandths) = (ms / 1000, ms % 1000);
+    format!(
+        "{subject} has used {used} of {limit} {what} in {window} s for model {model}{after}; retry in \
+         {seconds}.{thousandths:03} s."
+    )
+}
+
 impl Window {
     /// Its length in seconds.
     pub const fn seconds(self) -> u64 {

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use limiter::{Micros, Permit, Settlement};
+use limiter::{Denial, Micros, Permit, Settlement};
 use uuid::Uuid;
 
 use crate::{
     dialect::{self, ProviderError, Words},
     gateway::Running,
-    record::{CallRecord, Caller, Lane, Outcome, Record, Tokens},
+    record::{CallRecord, Caller, Lane, Outcome, Record, Refused, Tokens},
+    refusal::broken,
     route::Operation,
     snapshot::Grant,
     sse::{Lines, Read},
@@ -67,20 +68,48 @@ impl Call {
         fell_back: bool,
         now: Micros,
     ) -> Record {
-        Record::Call(CallRecord {
+        Record::Call(self.described(outcome, tokens, ttft_us, fell_back, now))
+    }
+
+    /// The record of this call when a limit refused it.
+    pub(crate) fn refused(&self, denial: &Denial, fell_back: bool, now: Micros) -> Record {
+        let named = denial.named;
+        let outcome = Outcome::Refused(Refused {
+            cause: named.cause,
+            scope: named.scope,
+            window: named.window,
+            limit: named.limit,
+            used: named.used,
+            needed: named.needed,
+            retry_after_us: denial.retry_after_us,
+        });
+        let also_broken = denial.others.iter().map(broken).collect();
+        Record::Call(CallRecord { also_broken, ..self.described(outcome, Tokens::default(), None, fell_back, now) })
+    }
+
+    fn described(
+        &self,
+        outcome: Outcome,
+        tokens: Tokens,
+        ttft_us: Option<u64>,
+        fell_back: bool,
+        now: Micros,
+    ) -> CallRecord {
+        CallRecord {
             caller: Arc::clone(&self.caller),
             model: Arc::clone(&self.grant.model.code),
             request_id: self.request_id,
             lane: Lane::Limited,
             started_at_ms: self.started_at_ms,
             outcome,
+            also_broken: Vec::new(),
             latency_us: now.since(self.arrived),
             ttft_us,
             tokens,
             streamed: self.streamed,
             fell_back,
             client_retries: self.client_retries,
-        })
+        }
     }
 }
 

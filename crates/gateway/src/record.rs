@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
-use domain::{AccountId, Cause, KeyId, ModelCode, Scope, Window, WorkspaceId};
+use domain::{AccountId, BrokenLimit, Cause, KeyId, ModelCode, Scope, Window, WorkspaceId};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
@@ -60,6 +60,8 @@ pub struct CallRecord {
     pub latency_us: u64,
     /// From the request's head to the first event with content; `None` where nothing was streamed.
     pub ttft_us: Option<u64>,
+    /// Of a refusal: the limits it would have broken beside the one that [`Refused`] names. Rarely any.
+    pub also_broken: Vec<BrokenLimit>,
     /// Tokens, 0 for a refusal.
     pub tokens: Tokens,
     /// Whether the client asked for a stream.

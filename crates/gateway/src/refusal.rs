@@ -3,7 +3,7 @@
 
 use std::{fmt::Write, time::Duration};
 
-use domain::{Cause, ErrorDialect, Scope};
+use domain::{BrokenLimit, Cause, ErrorDialect};
 use limiter::{Denial, Violation};
 
 use crate::{
@@ -264,37 +264,13 @@ fn shown(model: &str) -> &str {
 
 /// Which limit, how much of it was used, and when to come back.
 fn limited(denial: &Denial, workspace: &str, model: &str) -> String {
-    let Violation { cause, scope, window, limit, used, needed, .. } = denial.named;
-    let subject = match scope {
-        Scope::Account => "The account".to_owned(),
-        Scope::Workspace => format!("Workspace {workspace}"),
-    };
-    let what = if cause == Cause::Tokens { "tokens" } else { "requests" };
-    let window = window.seconds();
-    let Some(retry_after_us) = denial.retry_after_us else {
-        if limit == 0 {
-            return format!("{subject} may use 0 {what} in {window} s for model {model}; no call is admitted.");
-        }
-        let subject = match scope {
-            Scope::Account => "the account".to_owned(),
-            Scope::Workspace => format!("workspace {workspace}"),
-        };
-        return format!(
-            "This call needs at least {needed} {what} and {subject} may use {limit} in {window} s for model {model}; it \
-             can never be admitted under this limit."
-        );
-    };
-    let after = match cause {
-        Cause::Requests => String::new(),
-        Cause::Tokens => format!(", and this call needs {needed}"),
-        Cause::Surge => ", its surge threshold".to_owned(),
-    };
-    let ms = retry_after_us.div_ceil(1000);
-    let (seconds, thousandths) = (ms / 1000, ms % 1000);
-    format!(
-        "{subject} has used {used} of {limit} {what} in {window} s for model {model}{after}; retry in \
-         {seconds}.{thousandths:03} s."
-    )
+    domain::sentence(&broken(&denial.named), denial.retry_after_us, workspace, model)
+}
+
+/// A violation as it is remembered and explained.
+pub(crate) fn broken(violation: &Violation) -> BrokenLimit {
+    let Violation { cause, scope, window, limit, used, needed, retry_after_us } = *violation;
+    BrokenLimit { cause, scope, window, limit, used, needed, retry_after_us }
 }
 
 /// Every violated limit as JSON, the named one first.

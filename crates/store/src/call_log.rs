@@ -12,22 +12,26 @@ pub const SLOTS: i64 = 16;
 /// The longest time for which the log can be kept, in days: a table must be empty before its turn comes again.
 pub const MAX_DAYS: i64 = SLOTS - 2;
 
-const DAY_MS: i64 = 86_400_000;
+pub(crate) const DAY_MS: i64 = 86_400_000;
+
+/// The columns of a [`CallRow`]; a macro, since a statement is one literal.
+macro_rules! call_columns {
+    () => {
+        "account_id, at_ms, id, workspace_id, key_id, model_code, lane, outcome, status, cause, scope, window_s,
+            explanation, tokens_prompt, tokens_output, tokens_total, estimated, streamed, latency_us, ttft_us,
+            upstream_id, notable, fell_back, retries"
+    };
+}
 
 macro_rules! slots {
     ($($suffix:literal $insert:ident $page:ident;)*) => {
         statements! {
             $(
-                $insert = concat!("insert into call_log_", $suffix, " (account_id, at_ms, id, workspace_id, key_id,
-                        model_code, lane, outcome, status, cause, scope, window_s, explanation, tokens_prompt,
-                        tokens_output, tokens_total, estimated, streamed, latency_us, ttft_us, upstream_id, notable)
+                $insert = concat!("insert into call_log_", $suffix, " (", call_columns!(), ")
                     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-                        $21, $22)
+                        $21, $22, $23, $24)
                     on conflict (account_id, notable, at_ms, id) do nothing");
-                $page = concat!("select account_id, at_ms, id, workspace_id, key_id, model_code, lane, outcome, status,
-                        cause, scope, window_s, explanation, tokens_prompt, tokens_output, tokens_total, estimated,
-                        streamed, latency_us, ttft_us, upstream_id, notable
-                    from call_log_", $suffix, "
+                $page = concat!("select ", call_columns!(), " from call_log_", $suffix, "
                     where account_id = $1 and notable = $7 and at_ms >= $2 and at_ms <= $3
                         and (at_ms < $3 or id < $4)
                         and ($5 = '' or workspace_id = $5) and ($6 = '' or model_code = $6)
@@ -94,7 +98,7 @@ pub struct CallRow {
     pub scope: Option<String>,
     /// Of a refusal: 60 or 1.
     pub window_s: Option<i64>,
-    /// Of a refusal or failure: the sentence its client got.
+    /// Of a refusal: every limit it broke, as JSON; see `domain::Explained`.
     pub explanation: Option<String>,
     /// Prompt tokens.
     pub tokens_prompt: i64,
@@ -114,6 +118,10 @@ pub struct CallRow {
     pub upstream_id: Option<String>,
     /// Refused or failed: what people look for.
     pub notable: bool,
+    /// Whether this model gave the call up to its backup.
+    pub fell_back: bool,
+    /// How often the client had tried before, as it told.
+    pub retries: i64,
 }
 
 /// Which calls to read from the log.
@@ -133,7 +141,7 @@ pub struct CallQuery<'a> {
     pub limit: i64,
 }
 
-fn slot_of(day: i64) -> usize {
+pub(crate) fn slot_of(day: i64) -> usize {
     usize::try_from(day.rem_euclid(SLOTS)).unwrap_or(0)
 }
 
@@ -232,6 +240,8 @@ impl Tx {
             row.ttft_us,
             row.upstream_id.as_deref(),
             row.notable,
+            row.fell_back,
+            row.retries,
         )?;
         Ok(())
     }
@@ -274,6 +284,7 @@ impl Store {
                 run!(tx, FREE_SLOT, slot)?;
             }
         }
+        tx.forget_gaps(before_ms).await?;
         tx.commit().await
     }
 }

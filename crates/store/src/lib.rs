@@ -8,6 +8,7 @@ mod sql;
 pub mod account;
 pub mod api_key;
 pub mod audit;
+#[macro_use]
 pub mod call_log;
 mod changes;
 mod connect;
@@ -18,6 +19,7 @@ pub mod model;
 mod plan;
 pub mod provider;
 pub mod provider_object;
+pub mod refusal;
 pub mod rollup;
 mod schema;
 pub mod session;

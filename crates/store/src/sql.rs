@@ -14,6 +14,7 @@ pub const STATEMENTS: &[&[Statement]] = &[
     crate::model::STATEMENTS,
     crate::provider::STATEMENTS,
     crate::provider_object::STATEMENTS,
+    crate::refusal::STATEMENTS,
     crate::rollup::READ,
     crate::rollup::WRITE,
     crate::rollup::SUMS,

@@ -11,7 +11,7 @@ use domain::{Cause, parse_limit};
 use leptos::prelude::*;
 
 /// A field for *Times / min* or *Token / min*; the account's limit stands in it while it is empty.
-pub(super) fn limit_field(editor: Editor, model: StoredValue<GrantView>, of: Cause) -> AnyView {
+pub(super) fn limit_field(editor: Editor, model: StoredValue<GrantView>, of: Cause) -> impl IntoView {
     let code = model.with_value(|it| it.model.clone());
     let account = model.with_value(|it| it.account(of)).unwrap_or_default();
     let name = field_name(of, &code);
@@ -41,7 +41,6 @@ pub(super) fn limit_field(editor: Editor, model: StoredValue<GrantView>, of: Cau
             <small id=message_id class="message" aria-live="polite">{message}</small>
         </div>
     }
-    .into_any()
 }
 
 /// The workspaces' own limits together, when they could use more than the account has.

@@ -110,7 +110,7 @@ pub(super) fn picker(editor: Editor, start: Picking) -> impl IntoView {
     }
 }
 
-fn entry(it: &GrantView, choice: Choice) -> AnyView {
+fn entry(it: &GrantView, choice: Choice) -> impl IntoView + use<> {
     let Choice { shown, granted, picked } = choice;
     let code = StoredValue::new(it.model.clone());
     let is_in = move |set: &BTreeSet<String>| code.with_value(|code| set.contains(code));
@@ -142,5 +142,4 @@ fn entry(it: &GrantView, choice: Choice) -> AnyView {
             </label>
         </li>
     }
-    .into_any()
 }

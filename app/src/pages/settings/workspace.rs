@@ -12,7 +12,7 @@ use crate::{
     format::{NOTHING, whole},
     outcome::{Flash, Outcome},
     paths,
-    read::content,
+    read::page,
     ui::{ActForm, CopyButton, Field, Moment, Submit},
 };
 use domain::Action;
@@ -26,7 +26,7 @@ const MODELS: [(&str, bool); 4] = [("Model", false), ("Provider", false), ("Time
 #[component]
 pub(crate) fn Workspace() -> impl IntoView {
     let id = use_params_map().with_untracked(|it| it.get("id").unwrap_or_default());
-    content(editor(id), |view| view! { <Content view=view/> })
+    page(editor(id), |view| view! { <Content view=view/> })
 }
 
 #[component]

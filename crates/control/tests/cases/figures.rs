@@ -111,7 +111,6 @@ async fn a_viewer_is_shown_the_own_workspace_alone() {
             Err(ControlError::NotFound(_))
         ));
         assert!(monitoring::charts(&it.control, &viewer, &query(180, asked)).await.is_err());
-        assert!(monitoring::refusals(&it.control, &viewer, &query(180, asked), None, 10).await.is_err());
     }
     let charts = monitoring::charts(&it.control, &viewer, &query(180, "")).await.unwrap();
     assert_eq!(charts.points.iter().map(|it| it.figures.calls).sum::<i64>(), 60);

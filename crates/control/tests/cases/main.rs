@@ -10,6 +10,7 @@ mod isolation;
 mod keys;
 mod members;
 mod reach;
+mod refusals;
 mod sign_in;
 mod snapshot;
 mod workspaces;

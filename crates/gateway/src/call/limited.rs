@@ -17,7 +17,7 @@ use crate::{
     gateway::Running,
     headers::{self, Timing},
     meter::{Call, Run},
-    record::{Outcome, Refused, Tokens},
+    record::{Outcome, Tokens},
     refusal::{Refusal, Undecided},
     relay::Answer,
     request::{Fields, StreamOptions},
@@ -185,8 +185,7 @@ impl Limited<'_> {
         };
         let backup = self.backup_of(&grant).is_some();
         let attempt = if backup { self.admit_backup(&grant, timing.wait_us) } else { None };
-        let outcome = Outcome::Refused(refused(&denial));
-        gateway.records.push(call.record(outcome, Tokens::default(), None, attempt.is_some(), decided));
+        gateway.records.push(call.refused(&denial, attempt.is_some(), decided));
         let refusing = Refusing { denial, standing, grant, workspace, timing };
         let admission = match attempt {
             Some(attempt) => Admission::Backup(attempt, Box::new(refusing)),
@@ -318,19 +317,6 @@ fn asks_for_events(headers: &HeaderMap) -> bool {
         .get(header::ACCEPT)
         .is_some_and(|it| memchr::memmem::find(&it.as_bytes().to_ascii_lowercase(), b"text/event-stream").is_some());
     accept || headers.get(&headers::DASHSCOPE_SSE).is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"enable"))
-}
-
-fn refused(denial: &Denial) -> Refused {
-    let named = denial.named;
-    Refused {
-        cause: named.cause,
-        scope: named.scope,
-        window: named.window,
-        limit: named.limit,
-        used: named.used,
-        needed: named.needed,
-        retry_after_us: denial.retry_after_us,
-    }
 }
 
 fn told(response: &mut Response<Answer>, word: &'static str) {

@@ -1,6 +1,6 @@
 use std::{collections::BTreeSet, time::Duration};
 
-use domain::Window;
+use domain::{Scope, Window};
 
 use super::*;
 

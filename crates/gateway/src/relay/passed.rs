@@ -49,6 +49,7 @@ impl Note {
             lane: self.lane,
             started_at_ms: self.started_at_ms,
             outcome,
+            also_broken: Vec::new(),
             latency_us: gateway.clock.now().since(self.arrived),
             ttft_us: None,
             tokens: self.tokens,

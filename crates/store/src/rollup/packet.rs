@@ -4,10 +4,10 @@ use super::{
     Batch, CallDelta, Figures, Histogram, Lane, Peak, SeriesKey,
     bytes::{Bytes, Reading, Texts},
 };
-use crate::call_log::CallRow;
+use crate::{call_log::CallRow, refusal::Gap};
 
 /// The way of writing, so that a later one can be told from it.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 impl Batch {
     /// Everything but [`Self::usage`], as bytes.
@@ -26,6 +26,14 @@ impl Batch {
         body.length(self.calls.len());
         for it in &self.calls {
             call(&mut body, &mut texts, it);
+        }
+        body.length(self.gaps.len());
+        for it in &self.gaps {
+            body.length(texts.number(&it.account));
+            body.length(texts.number(&it.workspace));
+            body.number(it.at_ms);
+            body.number(it.calls);
+            body.0.push(u8::from(it.notable));
         }
         body.length(self.keys_used.len());
         for (key, at_ms) in &self.keys_used {
@@ -74,6 +82,11 @@ impl Batch {
                 Some(CallDelta { series, first_at_ms, figures, latency, ttft })
             })?,
             calls: from.many(|from| read_call(from, &text))?,
+            gaps: from.many(|from| {
+                let (account, workspace) = (text(from)?, text(from)?);
+                let (at_ms, calls) = (from.number()?, from.number()?);
+                Some(Gap { account, at_ms, workspace, notable: from.flag()?, calls })
+            })?,
             keys_used: from.many(|from| Some((text(from)?, from.number()?)))?,
             peaks: from.many(|from| {
                 Some(Peak { account: text(from)?, model: text(from)?, at_ms: from.number()?, tokens: from.number()? })
@@ -101,7 +114,8 @@ fn call<'a>(body: &mut Bytes, texts: &mut Texts<'a>, it: &'a CallRow) {
     for number in [it.window_s, it.latency_us, it.ttft_us] {
         body.optional(number, Bytes::number);
     }
-    body.0.extend([it.estimated, it.streamed, it.notable].map(u8::from));
+    body.0.extend([it.estimated, it.streamed, it.notable, it.fell_back].map(u8::from));
+    body.number(it.retries);
 }
 
 fn read_call(from: &mut Reading<'_>, text: &impl Fn(&mut Reading<'_>) -> Option<String>) -> Option<CallRow> {
@@ -129,6 +143,8 @@ fn read_call(from: &mut Reading<'_>, text: &impl Fn(&mut Reading<'_>) -> Option<
         estimated: from.flag()?,
         streamed: from.flag()?,
         notable: from.flag()?,
+        fell_back: from.flag()?,
+        retries: from.number()?,
     })
 }
 
@@ -169,11 +185,20 @@ mod tests {
             ttft_us: Some(7),
             upstream_id: None,
             notable: true,
+            fell_back: true,
+            retries: 3,
         };
         let delta = CallDelta { series, first_at_ms: -5, figures, latency, ttft: Histogram::default() };
         Batch {
             deltas: vec![delta.clone(), CallDelta { ttft: latency, ..delta }],
             calls: vec![call],
+            gaps: vec![Gap {
+                account: "a".to_owned(),
+                at_ms: 60_000,
+                workspace: "w".to_owned(),
+                notable: true,
+                calls: 8,
+            }],
             keys_used: vec![("k".to_owned(), 9)],
             peaks: vec![Peak { account: "a".to_owned(), model: "m".to_owned(), at_ms: 4, tokens: 5 }],
             usage: None,
@@ -184,7 +209,7 @@ mod tests {
     fn a_batch_comes_back_as_it_was() {
         let (batch, back) = (batch(), Batch::from_bytes(&batch().to_bytes()).unwrap());
         assert_eq!((batch.deltas, batch.calls), (back.deltas, back.calls));
-        assert_eq!((batch.keys_used, batch.peaks), (back.keys_used, back.peaks));
+        assert_eq!((batch.keys_used, batch.peaks, batch.gaps), (back.keys_used, back.peaks, back.gaps));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{
     Figures, Histogram, Lane, Level, SeriesKey,
     parts::{Cell, Lanes, Parts},
 };
-use crate::{Result, Store, Tx, call_log::CallRow, usage::UsageFlush};
+use crate::{Result, Store, Tx, call_log::CallRow, refusal::Gap, usage::UsageFlush};
 
 statements! {
     MAKE_SERIES = "insert into series (account_id, lane, workspace_id, model_code)
@@ -58,6 +58,8 @@ pub struct Batch {
     pub deltas: Vec<CallDelta>,
     /// Rows for the call log.
     pub calls: Vec<CallRow>,
+    /// Calls that the log has no room for.
+    pub gaps: Vec<Gap>,
     /// Keys that were used, and when last.
     pub keys_used: Vec<(String, i64)>,
     /// Peaks of use since the last flush.
@@ -71,6 +73,7 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.deltas.is_empty()
             && self.calls.is_empty()
+            && self.gaps.is_empty()
             && self.keys_used.is_empty()
             && self.peaks.is_empty()
             && self.usage.is_none()
@@ -117,6 +120,9 @@ impl Store {
         }
         for peak in &batch.peaks {
             tx.raise_peak(&peak.account, &peak.model, peak.at_ms, peak.tokens).await?;
+        }
+        for gap in &batch.gaps {
+            tx.add_gap(gap).await?;
         }
         tx.log_calls(&batch.calls).await
     }

@@ -5,6 +5,7 @@ mod accounts;
 mod engine;
 mod flush;
 mod provider_objects;
+mod refusals;
 mod schema;
 mod statistics;
 mod transfer;
@@ -32,6 +33,9 @@ async fn both_engines_keep_the_contract() {
     transfer::addresses_of_all_usual_forms_open(&engines).await;
     for (store, other) in engines.empty("flush").await.iter().zip(&engines.again("flush").await) {
         flush::check(store, other).await;
+    }
+    for store in engines.empty("refusals").await {
+        refusals::check(&store).await;
     }
     for store in engines.empty("usage").await {
         usage::check(&store).await;

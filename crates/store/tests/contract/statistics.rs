@@ -143,6 +143,8 @@ async fn the_call_log_is_read_by_cursor_and_emptied_whole(store: &Store) {
         ttft_us: None,
         upstream_id: None,
         notable,
+        fell_back: false,
+        retries: 0,
     };
     let calls = vec![
         call("1", START, true),
