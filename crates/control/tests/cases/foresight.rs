@@ -62,6 +62,8 @@ async fn record(it: &Fixture, at_ms: i64, calls: i64, logged: i64) {
         ttft_us: None,
         upstream_id: None,
         notable: false,
+        fell_back: false,
+        retries: 0,
     };
     let batch = Batch { deltas: vec![delta], calls: (0..logged).map(row).collect(), ..Batch::default() };
     it.control.store().record(&batch).await.unwrap();
