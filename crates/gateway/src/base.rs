@@ -51,6 +51,13 @@ pub(crate) struct Origin {
     pub(crate) authority: Authority,
 }
 
+impl Origin {
+    /// Whether it is the same, written the same: one written in other letters has connections of its own.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.tls == other.tls && self.authority.as_str() == other.authority.as_str()
+    }
+}
+
 impl Base {
     /// With `authorization: Bearer …`, as OpenAI-compatible and native endpoints take it.
     pub(crate) fn bearer(url: &str, credential: Option<&Credential>) -> Result<Self, BaseError> {

@@ -10,7 +10,7 @@ use crate::{
     base::Base,
     dialect::Dialect,
     gateway::{Gateway, Running},
-    headers::Timing,
+    headers::{Timing, spare},
     ingress,
     refusal::{Refusal, Undecided},
     relay::Answer,
@@ -142,7 +142,9 @@ pub(crate) async fn answer(worker: Arc<Worker>, request: Request<Incoming>) -> R
                 wishes,
                 read_at,
             };
-            call.answer(running).await
+            let response = call.answer(running).await;
+            spare::give(call.headers);
+            response
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::{dialect::Dialect, snapshot::Grant};
 
 pub(crate) mod forward;
 pub(crate) mod policy;
+pub(crate) mod spare;
 
 macro_rules! names {
     ($($name:ident = $text:literal),* $(,)?) => { $(
@@ -84,6 +85,18 @@ impl Values {
 }
 
 const SHORT: usize = 96;
+/// Digits of the longest number.
+const DIGITS: usize = 20;
+/// 00 to 99.
+static PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut n = 0;
+    while n < 100 {
+        pairs[n as usize] = [b'0' + n / 10, b'0' + n % 10];
+        n += 1;
+    }
+    pairs
+};
 
 /// One value while it is written. Without `fmt`, which costs more than the rest of a header together, and gathered in
 /// place before it is copied once.
@@ -111,23 +124,24 @@ impl Line<'_> {
     }
 
     pub(crate) fn number(&mut self, mut n: u64) {
-        const DIGITS: usize = 20;
-        if self.length + DIGITS > SHORT {
-            self.flush();
-        }
         let mut digits = [0; DIGITS];
         let mut at = DIGITS;
-        loop {
-            at -= 1;
-            digits[at] = b"0123456789"[(n % 10) as usize];
-            n /= 10;
-            if n == 0 {
-                break;
-            }
+        while n >= 10 {
+            at -= 2;
+            digits[at..at + 2].copy_from_slice(&PAIRS[(n % 100) as usize]);
+            n /= 100;
         }
-        let count = DIGITS - at;
-        self.short[self.length..self.length + count].copy_from_slice(&digits[at..]);
-        self.length += count;
+        // Either nothing was written, or all of an even number of digits.
+        if n > 0 || at == DIGITS {
+            at -= 1;
+            digits[at] = b'0' + (n % 10) as u8;
+        }
+        let digits = &digits[at..];
+        if self.length + digits.len() > SHORT {
+            self.flush();
+        }
+        self.short[self.length..self.length + digits.len()].copy_from_slice(digits);
+        self.length += digits.len();
     }
 
     /// `n` thousandths with no trailing zeros: 12345 is `12.345`, 250 is `0.25`, 3000 is `3`.
@@ -379,6 +393,14 @@ mod tests {
             (90_040_000, "1m30.04s"),
         ] {
             assert_eq!(written(|it| it.duration(us)), text, "{us}");
+        }
+    }
+
+    #[test]
+    fn numbers() {
+        for n in (0..2000).chain((0..20).map(|it| 10_u64.pow(it))).chain([u64::MAX, u64::MAX - 1, 12_345_678_901]) {
+            assert_eq!(written(|it| it.number(n)), n.to_string());
+            assert_eq!(written(|it| it.number(n.saturating_sub(1))), n.saturating_sub(1).to_string());
         }
     }
 

@@ -291,31 +291,28 @@ impl<'a> Scanner<'a> {
 
     /// Moves to the next quote, backslash or control character; returns the bytes above 0x7f on the way.
     fn plain_run(&mut self) -> u64 {
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        let mut high = 0;
-        let words = rest.chunks_exact(8);
-        let mut passed = 0_usize;
-        let last = words.remainder();
-        for word in words {
-            let word = u64::from_le_bytes(word.try_into().expect("eight bytes"));
+        let (text, mut at, mut high) = (self.text, self.at, 0);
+        while let Some(word) = text.get(at..).and_then(|it| it.first_chunk::<8>()) {
+            let word = u64::from_le_bytes(*word);
             let stops = stops_in(word);
             if stops != 0 {
                 // The lowest mark is exact; those above it may be borrows.
-                let before = stops.wrapping_sub(1) & !stops & (word & HIGHS);
-                self.at += passed + stops.trailing_zeros() as usize / 8;
-                return high + u64::from(before.count_ones());
+                self.at = at + stops.trailing_zeros() as usize / 8;
+                return high + marks(stops.wrapping_sub(1) & !stops & word & HIGHS);
             }
-            high += u64::from((word & HIGHS).count_ones());
-            passed += 8;
+            if word & HIGHS != 0 {
+                high += marks(word & HIGHS);
+            }
+            at += 8;
         }
-        for byte in last {
+        while let Some(byte) = text.get(at) {
             if *byte == b'"' || *byte == b'\\' || *byte < 0x20 {
                 break;
             }
             high += u64::from(*byte >> 7);
-            passed += 1;
+            at += 1;
         }
-        self.at += passed;
+        self.at = at;
         high
     }
 
@@ -372,6 +369,12 @@ const fn stops_in(word: u64) -> u64 {
     let (quotes, backslashes) = (word ^ QUOTES, word ^ BACKSLASHES);
     let zeros = (quotes.wrapping_sub(ONES) & !quotes) | (backslashes.wrapping_sub(ONES) & !backslashes);
     (zeros | (word.wrapping_sub(SPACES) & !word)) & HIGHS
+}
+
+/// How many of the eight high bits are set, where no other bit is. A multiplication adds the bytes up; few machines that
+/// programs are compiled for are known to count bits by themselves.
+const fn marks(highs: u64) -> u64 {
+    (highs >> 7).wrapping_mul(ONES) >> 56
 }
 
 const fn is_leading(unit: u32) -> bool {

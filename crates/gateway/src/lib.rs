@@ -3,6 +3,7 @@
 
 mod base;
 mod call;
+mod deadline;
 mod dialect;
 mod gateway;
 mod headers;

@@ -119,10 +119,11 @@ impl Run {
         self.permit.as_ref().map_or(Micros(0), Permit::admitted_at)
     }
 
-    pub(crate) fn new(running: Running, call: Call, permit: Permit) -> Self {
+    /// In a place of its own: it is handed on from the admission to the end of the answer.
+    pub(crate) fn new(running: Running, call: Call, permit: Permit) -> Box<Self> {
         // Only streams are counted while they pass; the ratio costs a lock.
         let ratio = if call.streamed { call.grant.cell.learned().ratio } else { 1.0 };
-        Self {
+        Box::new(Self {
             running,
             call,
             permit: Some(permit),
@@ -138,7 +139,7 @@ impl Run {
             fell_back: false,
             error: None,
             number: 0,
-        }
+        })
     }
 
     pub(crate) fn call(&self) -> &Call {

@@ -8,9 +8,8 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::{Instant, Sleep};
 
-use crate::upstream;
+use crate::{deadline::Deadline, upstream};
 
 mod events;
 mod passed;
@@ -66,8 +65,7 @@ impl Body for Answer {
 pub(crate) struct Provider {
     body: upstream::Incoming,
     /// Armed when the provider is waited for.
-    silence: Option<Pin<Box<Sleep>>>,
-    patience: Duration,
+    silence: Deadline,
     waiting: bool,
 }
 
@@ -80,23 +78,20 @@ enum Next {
 }
 
 impl Provider {
-    pub(crate) fn new(body: upstream::Incoming, patience: Duration) -> Self {
-        Self { body, silence: None, patience, waiting: false }
+    /// `silence` is armed anew, for as long as it was, whenever the provider is waited for.
+    pub(crate) fn new(body: upstream::Incoming, silence: Deadline) -> Self {
+        Self { body, silence, waiting: false }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         let next = match self.body.poll_data(cx) {
             Poll::Ready(next) => next,
             Poll::Pending => {
-                let until = Instant::now() + self.patience;
-                match &mut self.silence {
-                    None => self.silence = Some(Box::pin(tokio::time::sleep_until(until))),
-                    Some(silence) if !self.waiting => silence.as_mut().reset(until),
-                    Some(_) => {}
+                if !self.waiting {
+                    self.waiting = true;
+                    self.silence.arm(self.silence.length());
                 }
-                self.waiting = true;
-                let silence = self.silence.as_mut().expect("it was armed just now");
-                return silence.as_mut().poll(cx).map(|()| Next::Silent);
+                return self.silence.poll(cx).map(|()| Next::Silent);
             }
         };
         self.waiting = false;

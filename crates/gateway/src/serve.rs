@@ -6,7 +6,7 @@ use hyper::{
     server::conn::http1,
     service::{HttpService, service_fn},
 };
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::{
     net::TcpListener,
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     call::{self, Worker},
+    deadline::{ByTicks, Ticks},
     gateway::{Connected, Gateway, Room},
     relay::Answer,
     upstream::Pool,
@@ -43,7 +44,7 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, shutdown: Cance
     let pool = Arc::new(Pool::of(&gateway));
     let worker = Arc::new(Worker { gateway: Arc::clone(&gateway), pool });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
+    http.timer(ByTicks(Arc::clone(&worker.pool.ticks)))
         .header_read_timeout(gateway.settings.client_timeout)
         .max_header_size(2 * HEAD)
         .max_buf_size(2 * HEAD)
@@ -60,9 +61,7 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, shutdown: Cance
         until
     };
     tokio::pin!(ended);
-    // Every call arms timers of many seconds. The runtime writes to its own event descriptor, a system call, whenever
-    // one lies before all others; a tick that is always due sooner spares it that.
-    let mut tick = tokio::time::interval(Pool::TICK);
+    let mut tick = tokio::time::interval(Ticks::EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let until = loop {
         let stream = tokio::select! {
@@ -112,7 +111,14 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, shutdown: Cance
     // The last calls are answered, but their clients may not have read all of it yet.
     drop(listener);
     closing.notify_waiters();
-    let closed = async { while connections.join_next().await.is_some() {} };
+    let closed = async {
+        loop {
+            tokio::select! {
+                ended = connections.join_next() => if ended.is_none() { break },
+                _ = tick.tick() => worker.pool.tick(),
+            }
+        }
+    };
     let _ = tokio::time::timeout_at(until, closed).await;
     Ok(())
 }

@@ -8,10 +8,7 @@
 use std::{
     io::{self, IoSlice},
     pin::Pin,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::{Arc, Weak, atomic::AtomicUsize},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -30,6 +27,7 @@ use tokio_util::io::poll_read_buf;
 
 use crate::{
     base::Origin,
+    deadline::Ticks,
     gateway::{Gateway, Place},
     pieces::Pieces,
 };
@@ -55,8 +53,8 @@ pub(crate) struct Pool {
     /// Whose calls are counted together with those of other pools, and how many one provider may have; tests of the pool
     /// alone have none.
     shared: Option<(Weak<Gateway>, usize)>,
-    /// Counted up by [`Pool::tick`]; idle times need no clock.
-    ticks: AtomicU64,
+    /// Those of the listener. Idle times need no clock.
+    pub(crate) ticks: Arc<Ticks>,
 }
 
 /// One origin.
@@ -125,9 +123,6 @@ enum Lost {
 }
 
 impl Pool {
-    /// How often [`Pool::tick`] is to be called.
-    pub(crate) const TICK: Duration = Duration::from_millis(100);
-
     /// A pool of this gateway's.
     pub(crate) fn of(gateway: &Arc<Gateway>) -> Self {
         let shared = Some((Arc::downgrade(gateway), gateway.settings.provider_connections));
@@ -149,13 +144,13 @@ impl Pool {
             connect_timeout,
             origins: Mutex::default(),
             shared: None,
-            ticks: AtomicU64::new(0),
+            ticks: Ticks::new(),
         }
     }
 
     /// Lets time pass: connections that have been idle for too long are closed.
     pub(crate) fn tick(&self) {
-        let now = self.ticks.fetch_add(1, Ordering::Relaxed) + 1;
+        let now = self.ticks.tick();
         if now.is_multiple_of(50) {
             for at in &mut *self.origins.lock() {
                 at.idle.retain(|it| fresh(now, it.since));
@@ -213,7 +208,7 @@ impl Pool {
 
     /// Where an origin stands, a connection to it that lies idle, and a place among its calls.
     fn take(&self, origin: &Origin) -> Result<(usize, Option<Box<Connection>>, Place), Unreachable> {
-        let now = self.ticks.load(Ordering::Relaxed);
+        let now = self.ticks.count();
         let mut origins = self.origins.lock();
         let index = self.index_in(&mut origins, origin);
         let at = &mut origins[index];
@@ -228,7 +223,7 @@ impl Pool {
     }
 
     fn index_in(&self, origins: &mut Vec<At>, origin: &Origin) -> usize {
-        if let Some(index) = origins.iter().position(|it| it.origin == *origin) {
+        if let Some(index) = origins.iter().position(|it| it.origin.is(origin)) {
             return index;
         }
         let gateway = self.shared.as_ref().and_then(|it| it.0.upgrade());
@@ -239,7 +234,7 @@ impl Pool {
 
     fn put(&self, origin: usize, mut connection: Box<Connection>) {
         connection.place = None;
-        let since = self.ticks.load(Ordering::Relaxed);
+        let since = self.ticks.count();
         self.origins.lock()[origin].idle.push(Idle { connection, since });
     }
 
@@ -261,7 +256,7 @@ impl Pool {
 
 fn fresh(now: u64, since: u64) -> bool {
     let idle = now.saturating_sub(since);
-    u128::from(idle) * Pool::TICK.as_millis() < IDLE.as_millis()
+    u128::from(idle) * Ticks::EVERY.as_millis() < IDLE.as_millis()
 }
 
 impl Connection {

@@ -1,6 +1,6 @@
 //! Token counts as providers report them: inside events, or somewhere at the top of a body that passes in pieces.
 
-use std::{num::IntErrorKind, sync::LazyLock};
+use std::sync::LazyLock;
 
 use domain::units::HIGHEST_LIMIT;
 use memchr::memmem;
@@ -74,13 +74,16 @@ impl Counts {
 /// A count may be written as 12.0; what is no number of tokens is not said. No call has more tokens than the highest
 /// limit, and sums over many calls stay numbers that way.
 fn count(number: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(number).ok()?;
-    let digits = text.strip_suffix(".0").unwrap_or(text);
-    match digits.parse::<u64>() {
-        Ok(count) => Some(count.min(HIGHEST_LIMIT)),
-        Err(error) if *error.kind() == IntErrorKind::PosOverflow => Some(HIGHEST_LIMIT),
-        Err(_) => None,
+    let digits = number.strip_suffix(b".0").unwrap_or(number);
+    let mut count = 0_u64;
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        count = count.saturating_mul(10).saturating_add(digit.into());
     }
+    (!digits.is_empty()).then_some(count.min(HIGHEST_LIMIT))
 }
 
 /// The counts at the top-level `usage` of a body that is there as a whole.

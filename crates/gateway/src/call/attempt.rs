@@ -9,6 +9,7 @@ use limiter::{Micros, Standing};
 use super::{head::Head, limited::Limited, tasks};
 use crate::{
     base::Base,
+    deadline::Deadline,
     dialect::{Dialect, Words},
     headers::{self, Timing, Values, forward},
     meter::Run,
@@ -28,7 +29,7 @@ const LARGEST_TASK: usize = 1 << 20;
 
 /// A permit, and where the call goes with it.
 pub(super) struct Attempt {
-    pub(super) run: Run,
+    pub(super) run: Box<Run>,
     pub(super) grant: Arc<Grant>,
     pub(super) base: Arc<Base>,
     pub(super) standing: Standing,
@@ -41,7 +42,6 @@ pub(super) struct Ended {
     grant: Arc<Grant>,
     standing: Standing,
     timing: Timing,
-    patience: Duration,
     came: Came,
 }
 
@@ -49,7 +49,8 @@ enum Came {
     Answer {
         answer: AnswerHead,
         body: Incoming,
-        run: Run,
+        silence: Deadline,
+        run: Box<Run>,
     },
     Events {
         answer: AnswerHead,
@@ -59,9 +60,9 @@ enum Came {
     Task {
         answer: AnswerHead,
         bytes: Bytes,
-        run: Run,
+        run: Box<Run>,
     },
-    Trouble(Trouble, Run),
+    Trouble(Trouble, Box<Run>),
 }
 
 /// Why the provider's answer is not passed on.
@@ -91,15 +92,17 @@ impl Attempt {
         let stamp = settings.stamp_admissions.then(|| run.admitted_at());
         let left_s = call.wishes.left_s(settings, timing.wait_us).filter(|_| grant.model.provider.native.is_some());
         let request = outgoing(call, &base, &grant, stamp, left_s);
-        let sent = tokio::time::timeout(first_byte, call.pool.send(&base.origin, request)).await;
+        let mut deadline = Deadline::after(&call.pool.ticks, first_byte);
+        let sent = deadline.within(call.pool.send(&base.origin, request)).await;
+        deadline.arm(patience);
         timing.upstream_us = Some(head.gateway.clock.now().since(decided));
         let came = match sent {
-            Ok(Ok((answer, body))) => match answer.status {
+            Some(Ok((answer, body))) => match answer.status {
                 StatusCode::UNAUTHORIZED => Came::Trouble(Trouble::Credential, run),
                 status if status.is_redirection() => Came::Trouble(Trouble::Redirect, run),
                 status if status.is_success() && is_event_stream(&answer.headers) => {
                     let id = head.id.as_str().to_owned();
-                    let mut events = Box::new(Events::new(body, patience, run, id));
+                    let mut events = Box::new(Events::new(body, deadline, run, id));
                     if hold {
                         events.first().await;
                     }
@@ -108,18 +111,18 @@ impl Attempt {
                 status if status.is_success() && call.asks_for_a_task() => {
                     Box::pin(keep_task(call, &grant, answer, body, run)).await
                 }
-                _ => Came::Answer { answer, body, run },
+                _ => Came::Answer { answer, body, silence: deadline, run },
             },
-            Ok(Err(Unreachable::Busy)) => Came::Trouble(Trouble::Busy, run),
-            Ok(Err(error)) => {
+            Some(Err(Unreachable::Busy)) => Came::Trouble(Trouble::Busy, run),
+            Some(Err(error)) => {
                 let provider = grant.model.provider.name.as_str();
                 let error: &dyn std::error::Error = &error;
                 tracing::warn!(provider, request.id = head.id.as_str(), error, "a provider cannot be reached");
                 Came::Trouble(Trouble::Unreachable, run)
             }
-            Err(_) => Came::Trouble(Trouble::Silent(first_byte), run),
+            None => Came::Trouble(Trouble::Silent(first_byte), run),
         };
-        Ended { grant, standing, timing, patience, came }
+        Ended { grant, standing, timing, came }
     }
 }
 
@@ -158,8 +161,8 @@ impl Ended {
     /// Settles and records what came, and passes nothing on.
     pub(super) fn abandon(self) {
         match self.came {
-            Came::Answer { answer, body, run } => {
-                if let Answer::Plain(plain) = Plain::answer(body, self.patience, run, answer.status.as_u16()) {
+            Came::Answer { answer, body, silence, run } => {
+                if let Answer::Plain(plain) = Plain::answer(body, silence, run, answer.status.as_u16()) {
                     plain.abandon();
                 }
             }
@@ -175,7 +178,7 @@ impl Ended {
 
     /// The answer to the client.
     pub(super) fn respond(self, head: &Head) -> Response<Answer> {
-        let Self { grant, standing, timing, patience, came } = self;
+        let Self { grant, standing, timing, came } = self;
         let limits = head.limits(&grant, &standing, None);
         let (from, answer) = match came {
             Came::Trouble(trouble, mut run) => {
@@ -188,10 +191,10 @@ impl Ended {
                 run.finish(Outcome::Ok);
                 (answer, Answer::Whole(bytes))
             }
-            Came::Answer { answer, body, mut run } => {
+            Came::Answer { answer, body, silence, mut run } => {
                 run.no_stream();
                 let status = answer.status.as_u16();
-                (answer, Plain::answer(body, patience, run, status))
+                (answer, Plain::answer(body, silence, run, status))
             }
         };
         let AnswerHead { status, mut headers, request_id, .. } = from;
@@ -243,7 +246,13 @@ impl Trouble {
 
 /// Reads the answer of an asynchronous call, and makes the task that it names the workspace's own before anybody learns
 /// of it.
-async fn keep_task(call: &Limited<'_>, grant: &Grant, answer: AnswerHead, mut body: Incoming, mut run: Run) -> Came {
+async fn keep_task(
+    call: &Limited<'_>,
+    grant: &Grant,
+    answer: AnswerHead,
+    mut body: Incoming,
+    mut run: Box<Run>,
+) -> Came {
     let gateway = &call.head.gateway;
     let patience = grant.model.timeouts.silence.unwrap_or(gateway.settings.silence_timeout);
     let mut all = BytesMut::new();

@@ -14,7 +14,7 @@ use limiter::{Denial, Micros, Standing};
 use crate::{
     dialect::Dialect,
     gateway::Gateway,
-    headers::{self, Limits, Timing, Values},
+    headers::{self, Limits, Timing, Values, spare},
     id::RequestId,
     record::{Caller, Record, StoppedRecord},
     refusal::{Failure, Refusal},
@@ -107,7 +107,7 @@ impl Head {
         admitted: Option<&HeaderValue>,
     ) -> Response<Answer> {
         let body = refusal.body(self.dialect, self.codes, self.id.as_str());
-        let mut headers = HeaderMap::with_capacity(24);
+        let mut headers = spare::take();
         let mut values = Values::new();
         headers.insert(header::CONTENT_TYPE, headers::JSON.clone());
         self.common(&mut values, &mut headers, timing);
@@ -152,7 +152,7 @@ impl Head {
 
     /// An answer that Sluice knows by itself.
     pub(super) fn free(&self, body: String) -> Response<Answer> {
-        let mut headers = HeaderMap::with_capacity(8);
+        let mut headers = spare::take();
         headers.insert(header::CONTENT_TYPE, headers::JSON.clone());
         self.common(&mut Values::new(), &mut headers, Timing::default());
         let mut response = Response::new(Answer::Whole(body.into()));

@@ -127,7 +127,8 @@ impl Limited<'_> {
             ended.abandon();
             return self.refuse(&refusing, Some("refused"));
         }
-        self.fall_back(ended, cause).await
+        // Boxed, for few calls fall back, and all would carry the room for it.
+        Box::pin(self.fall_back(ended, cause)).await
     }
 
     /// Runs the backup of a call whose provider failed; if that fails too, answers what the first came to.
@@ -169,10 +170,13 @@ impl Limited<'_> {
             call.started_at_ms = gateway.wall.now_ms();
             decision
         };
-        let decided = gateway.clock.now();
-        timing.limiter_us = decided.since(self.read_at).saturating_sub(timing.wait_us);
+        let mut decided = |at: Micros| {
+            timing.limiter_us = at.since(self.read_at).saturating_sub(timing.wait_us);
+            at
+        };
         let (denial, standing) = match decision {
             Decision::Admitted(permit, standing) => {
+                let decided = decided(permit.admitted_at());
                 let run = Run::new(running, call, permit);
                 return (Admission::Admitted(Attempt { run, grant, base, standing, timing, decided }), waited_us);
             }
@@ -183,6 +187,7 @@ impl Limited<'_> {
                 return (Admission::Stopped(response), waited_us);
             }
         };
+        let decided = decided(gateway.clock.now());
         let backup = self.backup_of(&grant).is_some();
         let attempt = if backup { self.admit_backup(&grant, timing.wait_us) } else { None };
         gateway.records.push(call.refused(&denial, attempt.is_some(), decided));
@@ -260,7 +265,7 @@ impl Limited<'_> {
         else {
             return None;
         };
-        let decided = head.gateway.clock.now();
+        let decided = permit.admitted_at();
         let limiter_us = decided.since(self.read_at).saturating_sub(wait_us);
         let timing = Timing { limiter_us, wait_us, ..Timing::default() };
         let run = Run::new(Running::new(&head.gateway), call, permit);
@@ -292,12 +297,18 @@ impl Limited<'_> {
             grant: Arc::clone(grant),
             request_id: head.id.uuid,
             arrived: head.arrived,
-            started_at_ms: head.gateway.wall.now_ms(),
+            started_at_ms: self.read_at_ms(),
             streamed,
             client_retries: retries.unwrap_or(0),
             incremental: fields.incremental,
             strip_usage: may_strip && fields.stream_options != StreamOptions::On,
         }
+    }
+
+    /// The time of day at which the call was read. The clock on the wall is not asked twice within a millisecond.
+    fn read_at_ms(&self) -> i64 {
+        let head = self.head;
+        if self.read_at.since(head.arrived) < 1000 { head.now_ms } else { head.gateway.wall.now_ms() }
     }
 
     fn demand(&self) -> Demand {

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use super::{attempt::Trouble, head::Head};
 use crate::{
     base::Base,
+    deadline::Deadline,
     dialect::{self, Dialect},
     gateway::Running,
     headers::{self, Timing, Values, forward},
@@ -180,7 +181,8 @@ impl Passing<'_> {
     pub(super) fn pass(&self, came: Came, note: Note) -> Response<Answer> {
         let Came { answer, body, timing } = came;
         let outcome = outcome(&answer, &[]);
-        let passed = Passed::new(body, self.head.gateway.settings.silence_timeout, note, outcome);
+        let silence = Deadline::after(&self.pool.ticks, self.head.gateway.settings.silence_timeout);
+        let passed = Passed::new(body, silence, note, outcome);
         self.respond(answer, timing, Answer::Passed(Box::new(passed)))
     }
 

@@ -3,13 +3,13 @@
 use std::{
     collections::VecDeque,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use bytes::Bytes;
 
 use super::{Next, Provider};
 use crate::{
+    deadline::Deadline,
     meter::Run,
     record::Outcome,
     refusal::{self, Failure, Refusal},
@@ -19,7 +19,7 @@ use crate::{
 
 pub(crate) struct Events {
     provider: Provider,
-    run: Run,
+    run: Box<Run>,
     request_id: String,
     splitter: Splitter,
     out: VecDeque<Bytes>,
@@ -27,9 +27,9 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    pub(crate) fn new(body: Incoming, patience: Duration, run: Run, request_id: String) -> Self {
+    pub(crate) fn new(body: Incoming, silence: Deadline, run: Box<Run>, request_id: String) -> Self {
         Self {
-            provider: Provider::new(body, patience),
+            provider: Provider::new(body, silence),
             run,
             request_id,
             splitter: Splitter::default(),
@@ -99,9 +99,10 @@ impl Events {
         }
         let call = self.run.call();
         let refusal = match outcome {
-            Outcome::Timeout => {
-                Refusal::Silent { provider: call.grant.model.provider.name.as_str(), waited: self.provider.patience }
-            }
+            Outcome::Timeout => Refusal::Silent {
+                provider: call.grant.model.provider.name.as_str(),
+                waited: self.provider.silence.length(),
+            },
             _ => Refusal::Upstream(Failure::BrokeOff),
         };
         let event = refusal::event(&refusal, call.operation, &self.request_id, self.run.number);

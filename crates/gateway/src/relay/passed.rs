@@ -3,7 +3,6 @@
 use std::{
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -13,6 +12,7 @@ use uuid::Uuid;
 
 use super::{BrokeOff, Next, Provider};
 use crate::{
+    deadline::Deadline,
     gateway::Running,
     record::{CallRecord, Caller, Lane, Outcome, Record, Tokens},
     upstream::Incoming,
@@ -76,8 +76,8 @@ pub(crate) struct Passed {
 }
 
 impl Passed {
-    pub(crate) fn new(body: Incoming, patience: Duration, note: Note, outcome: Outcome) -> Self {
-        Self { provider: Provider::new(body, patience), note, outcome, failed: false }
+    pub(crate) fn new(body: Incoming, silence: Deadline, note: Note, outcome: Outcome) -> Self {
+        Self { provider: Provider::new(body, silence), note, outcome, failed: false }
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokeOff>>> {

@@ -1,14 +1,12 @@
 //! An answer that is no event stream: passed on as it arrives, while its counts are looked for.
 
-use std::{
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
 use super::{Answer, BrokeOff, Next, Provider};
 use crate::{
+    deadline::Deadline,
     dialect::{self, Words},
     meter::Run,
     record::Outcome,
@@ -30,7 +28,7 @@ pub(crate) struct Plain {
 }
 
 struct Meter {
-    run: Run,
+    run: Box<Run>,
     status: u16,
     /// The first piece: all of the answer, most times.
     first: Bytes,
@@ -43,7 +41,7 @@ struct Meter {
 
 impl Plain {
     /// The answer with this body: whole and settled if it has arrived with its head, as most do.
-    pub(crate) fn answer(mut body: Incoming, patience: Duration, run: Run, status: u16) -> Answer {
+    pub(crate) fn answer(mut body: Incoming, silence: Deadline, run: Box<Run>, status: u16) -> Answer {
         let mut meter =
             Meter { run, status, first: Bytes::new(), finder: None, kept: Vec::new(), kept_bytes: 0, bytes: 0 };
         let (mut first, mut second, mut broken) = (None, None, false);
@@ -65,7 +63,7 @@ impl Plain {
                 None => break,
             }
         }
-        let provider = Provider::new(body, patience);
+        let provider = Provider::new(body, silence);
         Answer::Plain(Box::new(Self { provider, meter, arrived: [first, second], broken, finished: false }))
     }
 

@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 
-use crate::headers::forward;
+use crate::headers::{forward, spare};
 
 /// Bytes of an answer's head that are read.
 pub(super) const LARGEST_HEAD: usize = 64 << 10;
@@ -55,30 +55,27 @@ pub(super) fn head(buffer: &mut BytesMut) -> Result<Option<AnswerHead>, Malforme
             continue;
         }
         let version = if response.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
-        let found = read(response.headers, status, version)?;
+        let found = read(&buffer[..length], response.headers, status, version)?;
         buffer.advance(length);
         return Ok(Some(found));
     }
 }
 
-fn read(fields: &[httparse::Header<'_>], status: StatusCode, version: Version) -> Result<AnswerHead, Malformed> {
-    // One allocation for all values.
-    let mut values = BytesMut::with_capacity(fields.iter().map(|it| it.value.len()).sum());
-    let mut headers = HeaderMap::with_capacity(32);
+fn read(
+    head: &[u8],
+    fields: &[httparse::Header<'_>],
+    status: StatusCode,
+    version: Version,
+) -> Result<AnswerHead, Malformed> {
+    // One copy for all values, and the buffer is free to be read into again.
+    let copy = Bytes::copy_from_slice(head);
+    let mut headers = spare::take();
     let (mut length, mut chunked, mut keep, mut request_id) = (None, false, version == Version::HTTP_11, None);
     let mut named_by_connection = Vec::new();
     for field in fields {
-        let mut lower = [0; 64];
-        let name = match lower.get_mut(..field.name.len()) {
-            Some(lower) => {
-                lower.copy_from_slice(field.name.as_bytes());
-                lower.make_ascii_lowercase();
-                &*lower
-            }
-            // Longer than any name that means something here; it is lowered where it is taken over.
-            None => field.name.as_bytes(),
-        };
-        match name {
+        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| Malformed("a header"))?;
+        let lower = name.as_str().as_bytes();
+        match lower {
             b"content-length" => {
                 let digits = field.value.trim_ascii();
                 let text = std::str::from_utf8(digits).map_err(|_| Malformed("its length"))?;
@@ -109,17 +106,15 @@ fn read(fields: &[httparse::Header<'_>], status: StatusCode, version: Version) -
             }
             _ => {}
         }
-        let is_id = name == b"x-request-id" || (name == b"request-id" && request_id.is_none());
-        if !is_id && forward::stays_there(name) {
+        let is_id = lower == b"x-request-id" || (lower == b"request-id" && request_id.is_none());
+        if !is_id && forward::stays_there(lower) {
             continue;
         }
-        values.extend_from_slice(field.value);
-        let value = values.split().freeze();
-        let value = HeaderValue::from_maybe_shared(value).map_err(|_| Malformed("a header"))?;
+        let value =
+            HeaderValue::from_maybe_shared(part(&copy, head, field.value)).map_err(|_| Malformed("a header"))?;
         if is_id {
             request_id = Some(value);
         } else {
-            let name = HeaderName::from_bytes(name).map_err(|_| Malformed("a header"))?;
             headers.append(name, value);
         }
     }
@@ -139,6 +134,15 @@ fn read(fields: &[httparse::Header<'_>], status: StatusCode, version: Version) -
         }
     };
     Ok(AnswerHead { status, headers, request_id, body, keep })
+}
+
+/// What `copy`, a copy of `of`, has where `part` lies.
+fn part(copy: &Bytes, of: &[u8], part: &[u8]) -> Bytes {
+    if part.is_empty() {
+        return Bytes::new();
+    }
+    let start = part.as_ptr().addr() - of.as_ptr().addr();
+    copy.slice(start..start + part.len())
 }
 
 /// Where a body ends.
