@@ -11,202 +11,195 @@ import os
 import pathlib
 import platform
 import re
-import shutil
-import signal
-import socket
+import resource
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
 from datetime import datetime, timezone
 
-HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent
-BUILT = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
-TICKS = os.sysconf("SC_CLK_TCK")
+from stage import BUILT, HERE, ROOT, Stage, cpu_s, resident_mib
 
-# Limits are on and are checked, but never reached.
-APPLY = """
-[[provider]]
-name = "stand-in"
-openai_base_url = "{provider}/v1"
+CALL = {"model": "qwen-plus", "messages": [{"role": "user", "content": "Who are you?"}]}
 
-[[model]]
-code = "qwen-plus"
-provider = "stand-in"
-rpm = 600_000_000
-tpm = 600_000_000_000
-
-[[workspace]]
-name = "bench"
-models = [ {{ code = "qwen-plus", rpm = 300_000_000, tpm = 300_000_000_000 }} ]
-"""
-
-# Name, connections, streamed.
-SCENES = {
-    "1 connection": (1, False),
-    "16 connections": (16, False),
-    "256 connections": (256, False),
-    "16 streams": (16, True),
-}
+# Streams whose events come one by one: each is a read and a write of its own, as it is with a model that thinks.
+ONE_BY_ONE = "gap-ms=4"
+# Streams that last as long as anybody looks at them.
+SLOW = "gap-ms=1000; output=2000"
+SLOW_STREAMS = 5000
 
 
-def stat(pid):
-    """Parent and CPU seconds of a process."""
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return int(fields[1]), (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def tree(root):
-    parents = {}
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            parents.setdefault(stat(name)[0], []).append(int(name))
-        except OSError:
-            continue  # Ended in the meantime.
-    found = [root]
-    for pid in found:
-        found += parents.get(pid, [])
-    return found
-
-
-def cpu_s(root):
-    return sum(stat(pid)[1] for pid in tree(root))
-
-
-def resident_mib(root):
-    def of(pid):
-        return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1])
-
-    return sum(map(of, tree(root))) / 1024
-
-
-def free_port():
-    with socket.socket() as it:
-        it.bind(("127.0.0.1", 0))
-        return it.getsockname()[1]
-
-
-def wait_for_port(port, process):
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            sys.exit(f"{process.args[0]} ended with {process.returncode}")
-        with socket.socket() as it:
-            if it.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    sys.exit(f"{process.args[0]} does not listen on {port}")
-
-
-class Stage:
-    """Provider, nginx and sluice, started in a temporary folder."""
-
-    def __init__(self, folder, threads):
-        self.folder, self.processes = folder, []
-        self.provider = free_port()
-        stand_in = self.start([BUILT / "stand-in", "--listen", f"127.0.0.1:{self.provider}", "--log", "0"], self.provider)
-        self.targets = {
-            "direct": (self.provider, stand_in.pid, ""),
-            "nginx": self.nginx(threads),
-            "sluice": self.sluice(threads),
-        }
-
-    def start(self, command, port, **more):
-        output = open(self.folder / f"{pathlib.Path(command[0]).name}.log", "w", encoding="utf-8")
-        with output:
-            process = subprocess.Popen(list(map(str, command)), stdout=output, stderr=output, cwd=self.folder, **more)
-        self.processes.append(process)
-        wait_for_port(port, process)
-        return process
-
-    def nginx(self, threads):
-        port = free_port()
-        text = (HERE / "nginx.conf").read_text().replace("@THREADS@", str(threads))
-        text = text.replace("@LISTEN@", f"127.0.0.1:{port}").replace("@UPSTREAM@", f"127.0.0.1:{self.provider}")
-        (self.folder / "nginx.conf").write_text(text)
-        program = shutil.which("nginx") or "/usr/sbin/nginx"
-        process = self.start([program, "-p", self.folder, "-c", self.folder / "nginx.conf"], port)
-        return port, process.pid, ""
-
-    def sluice(self, threads):
-        console, gateway = free_port(), free_port()
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")}
-        environment |= {
-            "SLUICE_CONSOLE_ADDR": f"127.0.0.1:{console}",
-            "SLUICE_GATEWAY_ADDR": f"127.0.0.1:{gateway}",
-            "SLUICE_DATABASE_URL": f"sqlite://{self.folder}/sluice.db",
-            "SLUICE_SECRET_KEY_FILE": f"{self.folder}/secret.key",
-            "SLUICE_GATEWAY_THREADS": str(threads),
-            "SLUICE_LOG": "warn",
-        }
-        (self.folder / "apply.toml").write_text(APPLY.format(provider=f"http://127.0.0.1:{self.provider}"))
-
-        def command(*args):
-            return subprocess.run(
-                [BUILT / "sluice", *args], cwd=self.folder, env=environment, check=True, stdout=subprocess.PIPE, text=True
-            ).stdout.strip()
-
-        command("apply", "apply.toml")
-        key = command("key", "create", "--workspace", "bench")
-        process = self.start([BUILT / "sluice", "serve"], gateway, env=environment)
-        return gateway, process.pid, key
-
-    def stop(self):
-        for process in reversed(self.processes):
-            process.send_signal(signal.SIGTERM)
-        for process in self.processes:
-            try:
-                process.wait(timeout=15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def check(port, key):
-    """One call, to be sure that what is measured is an answer."""
-    body = json.dumps({"model": "qwen-plus", "messages": [{"role": "user", "content": "Who are you?"}]}).encode()
+def ask(port, key, **more):
+    """One call, to be sure that what is measured is an answer; its body."""
     headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+    body = json.dumps(CALL | more).encode()
     request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/chat/completions", body, headers)
     with urllib.request.urlopen(request, timeout=10) as answer:
-        assert json.load(answer)["usage"]["completion_tokens"] == 20
+        return answer.read()
 
 
-def measure(target, connections, streamed, seconds):
-    port, pid, key = target
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", HERE / "call.lua"]
+def measured(pid, run):
+    """What `run` came to, with the CPU that the process `pid` and its children spent meanwhile."""
     before = cpu_s(pid)
-    done = subprocess.run(
-        [*map(str, command), f"http://127.0.0.1:{port}/v1/chat/completions"],
-        env=os.environ | {"KEY": key, "STREAM": "1" if streamed else "0"},
-        check=True, capture_output=True, text=True,
-    )
-    result = json.loads(done.stdout.strip().splitlines()[-1])
+    result = run()
     calls = max(result["calls"], 1)
-    return {
-        "calls/s": result["calls"] / result["seconds"],
-        "p50 us": result["p50_us"],
-        "p99 us": result["p99_us"],
-        "cpu us/call": (cpu_s(pid) - before) / calls * 1e6,
-        "memory MiB": resident_mib(pid),
-        "failed": result["failed"],
-    }
+    figures = {"calls/s": result["calls"] / result["seconds"], "p50 us": result["p50_us"], "p99 us": result["p99_us"]}
+    if "first_p50_us" in result:
+        figures |= {"first byte p50 us": result["first_p50_us"], "first byte p99 us": result["first_p99_us"]}
+    figures["cpu us/call"] = (cpu_s(pid) - before) / calls * 1e6
+    return figures | {"memory MiB": resident_mib(pid), "failed": result["failed"]}
 
 
-def table(scene, rows):
+def closed_loop(target, connections, seconds, streamed=False, act=""):
+    """As many calls as come back: each connection makes its next call when it has its answer."""
+    port, pid, key = target
+
+    def run():
+        done = subprocess.run(
+            ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(HERE / "call.lua"),
+             f"http://127.0.0.1:{port}/v1/chat/completions"],
+            env=os.environ | {"KEY": key, "STREAM": "1" if streamed else "0", "ACT": act},
+            check=True, capture_output=True, text=True,
+        )
+        return json.loads(done.stdout.strip().splitlines()[-1])
+
+    return measured(pid, run)
+
+
+def open_loop(target, rate, seconds, connections=64, **more):
+    """Calls at a fixed rate, whatever their answers take."""
+    port, pid, key = target
+    command = [BUILT / "drive", f"127.0.0.1:{port}", "--key", key or "sk-none", "--rate", rate, "--seconds", seconds]
+    command += ["--connections", connections]
+    for name, value in more.items():
+        command += [f"--{name}"] if value is True else [f"--{name}", value]
+
+    def run():
+        return json.loads(subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout)
+
+    return measured(pid, run)
+
+
+def rounds(stage, args, measure):
+    """The medians of interleaved rounds, for each target."""
+    seen = {name: [] for name in stage.targets}
+    for _ in range(args.rounds):
+        for name, target in stage.targets.items():
+            seen[name].append(measure(target))
+    return {name: {what: statistics.median(it[what] for it in of) for what in of[0]} for name, of in seen.items()}
+
+
+def table(title, rows, verdict):
     names = list(next(iter(rows.values())))
-    lines = [f"| {scene} | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
+    lines = [f"| {title} | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
     for target, row in rows.items():
-        cells = [f"{row[name]:,.1f}" if name in ("cpu us/call", "memory MiB") else f"{row[name]:,.0f}" for name in names]
+        cells = [f"{row[name]:,.{2 if 'chunk' in name else 1 if name.startswith(('cpu', 'mem')) else 0}f}" for name in names]
         lines.append(f"| {target} | " + " | ".join(cells) + " |")
-    ratio = rows["sluice"]["cpu us/call"] / rows["nginx"]["cpu us/call"]
-    throughput = rows["sluice"]["calls/s"] / rows["nginx"]["calls/s"]
-    added = rows["sluice"]["p50 us"] - rows["direct"]["p50 us"]
-    lines.append("")
-    lines.append(f"CPU per call {ratio:.2f} × nginx, {throughput:.2f} × its calls/s, {added:.0f} µs added at the median.")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", verdict])
+
+
+def full_speed(title, connections, streamed=False):
+    def scene(stage, args):
+        rows = rounds(stage, args, lambda it: closed_loop(it, connections, args.seconds, streamed))
+        sluice, nginx, direct = rows["sluice"], rows["nginx"], rows["direct"]
+        return table(title, rows, (
+            f"CPU per call {sluice['cpu us/call'] / nginx['cpu us/call']:.2f} × nginx, "
+            f"{sluice['calls/s'] / nginx['calls/s']:.2f} × its calls/s, "
+            f"{sluice['p50 us'] - direct['p50 us']:.0f} µs added at the median."
+        ))
+
+    return scene
+
+
+def half_load(stage, args):
+    full = closed_loop(stage.targets["sluice"], 16, args.seconds)["calls/s"]
+    rate = round(full / 2, -2)
+    rows = rounds(stage, args, lambda it: open_loop(it, rate, args.seconds))
+    added = rows["sluice"]["p99 us"] - rows["direct"]["p99 us"]
+    beside = rows["nginx"]["p99 us"] - rows["direct"]["p99 us"]
+    return table(f"{rate:,.0f} calls/s", rows, (
+        f"Half of what Sluice answered at 16 connections just before. p99 {added:.0f} µs over direct, nginx's {beside:.0f} µs over it."
+    ))
+
+
+def first_byte(stage, args):
+    rows = rounds(stage, args, lambda it: open_loop(it, 200, args.seconds, stream=True, act="gap-ms=20"))
+    added = {name: rows[name]["first byte p50 us"] - rows["direct"]["first byte p50 us"] for name in ("sluice", "nginx")}
+    return table("200 streams/s", rows, (
+        f"First byte {added['sluice']:.0f} µs over direct at the median, nginx's {added['nginx']:.0f} µs over it."
+    ))
+
+
+def chunks(stage, args):
+    port, _, key = stage.targets["sluice"]
+    events = ask(port, key, stream=True, stream_options={"include_usage": True}, max_tokens=64).count(b"data:")
+
+    def measure(target):
+        figures = closed_loop(target, 64, args.seconds, streamed=True, act=ONE_BY_ONE)
+        return {"chunks/s": figures["calls/s"] * events, "cpu us/chunk": figures["cpu us/call"] / events} | figures
+
+    rows = rounds(stage, args, measure)
+    ratio = rows["sluice"]["cpu us/chunk"] / rows["nginx"]["cpu us/chunk"]
+    return table("64 streams, events one by one", rows, f"{events} events a stream. CPU per chunk {ratio:.2f} × nginx.")
+
+
+def slow_streams(stage, _args):
+    port, pid, key = stage.targets["sluice"]
+    before = resident_mib(pid)
+    command = [BUILT / "drive", f"127.0.0.1:{port}", "--key", key, "--hold", "--connections", SLOW_STREAMS, "--act", SLOW]
+    held = subprocess.Popen(list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        result = json.loads(held.stdout.readline())
+        time.sleep(3)  # Each stream has had some events by then.
+        before_s, began = cpu_s(pid), time.monotonic()
+        time.sleep(3)
+        busy = (cpu_s(pid) - before_s) / (time.monotonic() - began)
+        during = resident_mib(pid)
+    finally:
+        held.stdin.close()
+        held.wait()
+    each = (during - before) * 1024 / max(result["held"], 1)
+    return (
+        f"{result['held']:,} slow streams at once, one event a second each, {result['failed']} failed: from {before:.1f} to "
+        f"{during:.1f} MiB, {each:.1f} KiB each beside the sockets; {busy * 100:.0f} % of a core."
+    )
+
+
+def flat(stage, args):
+    """Memory under full load for a long time, and the straight line through it."""
+    port, pid, key = stage.targets["sluice"]
+    seconds = args.minutes * 60
+    load = subprocess.Popen(
+        ["wrk", "-t1", "-c64", f"-d{seconds:.0f}s", "-s", str(HERE / "call.lua"), f"http://127.0.0.1:{port}/v1/chat/completions"],
+        env=os.environ | {"KEY": key, "STREAM": "0", "ACT": ""}, stdout=subprocess.PIPE, text=True,
+    )
+    points, began = [], time.monotonic()
+    while load.poll() is None:
+        time.sleep(min(5, seconds / 20))
+        points.append(((time.monotonic() - began) / 60, resident_mib(pid)))
+    calls = json.loads(load.stdout.read().strip().splitlines()[-1])["calls"]
+    settled = [it for it in points if it[0] >= args.minutes / 5]
+    slope = statistics.linear_regression(*zip(*settled)).slope
+    every = [f"{mib:.1f}" for _, mib in points[:: max(1, len(points) // 10)]]
+    return (
+        f"{args.minutes:g} minutes of full load, {calls:,} calls at 64 connections: {' → '.join(every)} MiB; "
+        f"after the first fifth {slope:+.2f} MiB a minute."
+    )
+
+
+SCENES = {
+    "1 connection": full_speed("1 connection", 1),
+    "16 connections": full_speed("16 connections", 16),
+    "256 connections": full_speed("256 connections", 256),
+    "16 streams": full_speed("16 streams", 16, streamed=True),
+    "half load": half_load,
+    "first byte": first_byte,
+    "chunks": chunks,
+    "slow streams": slow_streams,
+}
+# Only when asked for.
+LONG = {"flat memory": flat}
 
 
 def heading():
@@ -224,29 +217,28 @@ def main():
     parser.add_argument("--seconds", type=int, default=4, help="length of one measurement")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each, of which the median is shown")
     parser.add_argument("--threads", type=int, default=1, help="threads of nginx and of the gateway")
-    parser.add_argument("--scene", action="append", choices=list(SCENES), help="only this one; may be repeated")
+    parser.add_argument("--minutes", type=float, default=10, help="length of the scene `flat memory`")
+    parser.add_argument("--scene", action="append", choices=[*SCENES, *LONG], help="only this one; may be repeated")
     parser.add_argument("--record", action="store_true", help="append the tables to bench/RESULTS.md")
     args = parser.parse_args()
+    # Slow streams need two descriptors each in the gateway.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
-    text = [heading(), f"{args.threads} thread(s) each, median of {args.rounds} rounds of {args.seconds} s."]
-    print(text[0])
+    text = [heading()]
     with tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder:
         os.chmod(folder, 0o755)
         stage = Stage(pathlib.Path(folder), args.threads)
         try:
             for port, _, key in stage.targets.values():
-                check(port, key)
+                assert json.loads(ask(port, key))["usage"]["completion_tokens"] == 20
+            rest = resident_mib(stage.targets["sluice"][1])
+            text.append(
+                f"{args.threads} thread(s) each, median of {args.rounds} rounds of {args.seconds} s. Sluice at rest: {rest:.1f} MiB."
+            )
+            print("\n\n".join(text), flush=True)
             for scene in args.scene or SCENES:
-                connections, streamed = SCENES[scene]
-                rounds = {name: [] for name in stage.targets}
-                for _ in range(args.rounds):
-                    for name, target in stage.targets.items():
-                        rounds[name].append(measure(target, connections, streamed, args.seconds))
-                rows = {
-                    name: {what: statistics.median(it[what] for it in measured) for what in measured[0]}
-                    for name, measured in rounds.items()
-                }
-                text.append(table(scene, rows))
+                text.append((SCENES | LONG)[scene](stage, args))
                 print("\n" + text[-1], flush=True)
         finally:
             stage.stop()
