@@ -170,13 +170,13 @@ impl Limited<'_> {
             call.started_at_ms = gateway.wall.now_ms();
             decision
         };
-        let mut decided = |at: Micros| {
-            timing.limiter_us = at.since(self.read_at).saturating_sub(timing.wait_us);
-            at
+        let decided = match &decision {
+            Decision::Admitted(permit, _) => permit.admitted_at(),
+            Decision::Denied(..) | Decision::Undecided => gateway.clock.now(),
         };
+        timing.limiter_us = decided.since(self.read_at).saturating_sub(timing.wait_us);
         let (denial, standing) = match decision {
             Decision::Admitted(permit, standing) => {
-                let decided = decided(permit.admitted_at());
                 let run = Run::new(running, call, permit);
                 return (Admission::Admitted(Attempt { run, grant, base, standing, timing, decided }), waited_us);
             }
@@ -187,7 +187,6 @@ impl Limited<'_> {
                 return (Admission::Stopped(response), waited_us);
             }
         };
-        let decided = decided(gateway.clock.now());
         let backup = self.backup_of(&grant).is_some();
         let attempt = if backup { self.admit_backup(&grant, timing.wait_us) } else { None };
         gateway.records.push(call.refused(&denial, attempt.is_some(), decided));
