@@ -23,7 +23,13 @@ use tokio_util::sync::CancellationToken;
 pub use outbox::Outbox;
 use waiting::{Waiting, signed};
 
-use crate::{freshness::Freshness, journal::Journal, metrics::Metrics, usage::Usage};
+use crate::{
+    freshness::Freshness,
+    journal::Journal,
+    metrics::Metrics,
+    seconds::{Seconds, Whose},
+    usage::Usage,
+};
 
 /// A crash loses at most this much of the statistics.
 pub const EVERY: Duration = Duration::from_millis(100);
@@ -57,6 +63,8 @@ pub struct Flush {
     pub freshness: Arc<Freshness>,
     /// What `/metrics` counts.
     pub metrics: Arc<Metrics>,
+    /// Where refusals are counted by the second; charges come there with `usage`.
+    pub seconds: Arc<Seconds>,
 }
 
 /// Packets on their way, and the charges with them.
@@ -118,10 +126,12 @@ impl Flush {
             let now_ms = WallClock::now_ms(&SystemWallClock);
             self.records.take(&mut taken);
             self.metrics.count(&taken);
+            refusals(&taken, &self.seconds);
             waiting.add(taken.drain(..), before.elapsed());
             before = Instant::now();
             if last || tick.is_multiple_of(SLOW) {
                 waiting.peaks(peaks(&self.ledger, now_ms));
+                self.seconds.sweep(now_ms);
             }
             // A few thousand bytes into the page cache.
             let usage = tokio::task::block_in_place(|| self.gather(now_ms, last));
@@ -327,6 +337,18 @@ impl Fold {
 async fn fold(store: &Store, now_ms: i64) -> store::Result<()> {
     while store.fold(store.writer(), now_ms).await? {}
     Ok(())
+}
+
+/// Counts refused calls by the second.
+fn refusals(records: &[Record], seconds: &Seconds) {
+    for record in records {
+        let Record::Call(call) = record else { continue };
+        if matches!(call.outcome, Outcome::Refused(_)) {
+            let caller = &call.caller;
+            let whose = Whose { account: &caller.account, model: &call.model, workspace: &caller.workspace };
+            seconds.refuse(whose, call.started_at_ms);
+        }
+    }
 }
 
 /// The highest use of each model since this was last asked.

@@ -1,17 +1,24 @@
-//! Lets the console read the ledger: use of this moment, one account at a time.
+//! Lets the console read the ledger and the last seconds: use of this moment, one account at a time.
 
 use std::sync::Arc;
 
-use app::ssr::{LiveCell, LiveFigures, LiveUse};
-use domain::AccountId;
+use app::ssr::{LastSeconds, LiveCell, LiveFigures, LiveUse};
+use domain::{AccountId, ModelCode, WorkspaceId};
 use limiter::{Ledger, Use};
 
-/// The ledger as the console sees it.
-pub struct LivePort(pub Arc<Ledger>);
+use crate::seconds::Seconds;
+
+/// The ledger and what the flush counted by the second, as the console sees them.
+pub struct LivePort {
+    /// Use of this moment.
+    pub ledger: Arc<Ledger>,
+    /// Use of the last ten minutes.
+    pub seconds: Arc<Seconds>,
+}
 
 impl LiveUse for LivePort {
     fn live(&self, account: &AccountId) -> Vec<LiveCell> {
-        let cells = self.0.cells();
+        let cells = self.ledger.cells();
         let mine = cells.iter().filter(|cell| cell.key().account == *account);
         let view = mine.map(|cell| {
             let live = cell.live();
@@ -20,11 +27,15 @@ impl LiveUse for LivePort {
                 model: cell.key().model.clone(),
                 account: figures(live.account),
                 workspaces: workspaces
-                    .filter_map(|(slot, it)| Some((self.0.workspace_id(*slot)?, figures(*it))))
+                    .filter_map(|(slot, it)| Some((self.ledger.workspace_id(*slot)?, figures(*it))))
                     .collect(),
             }
         });
         view.filter(|it| it.account.requests_minute > 0 || it.account.tokens_minute > 0).collect()
+    }
+
+    fn seconds(&self, account: &AccountId, model: &ModelCode, workspace: Option<&WorkspaceId>) -> LastSeconds {
+        self.seconds.of(account, model, workspace)
     }
 }
 

@@ -14,6 +14,7 @@ mod metrics;
 mod owners;
 mod parts;
 mod reach;
+mod seconds;
 mod serve;
 mod sync;
 mod telemetry;

@@ -29,6 +29,7 @@ use crate::{
     owners::StoredOwners,
     parts,
     reach::ProviderReach,
+    seconds::Seconds,
     sync::Sync,
     usage::{self, Usage},
 };
@@ -162,16 +163,18 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
     };
     let freshness = Arc::new(Freshness::new(control.now_ms()));
     let metrics = Arc::<Metrics>::default();
+    let seconds = Arc::new(Seconds::new(control.now_ms()));
     let mut flush = Flush {
         store: control.store().clone(),
         records: Arc::clone(&records),
-        usage: Usage::new(Arc::clone(&ledger), node, settings.durability),
+        usage: Usage::new(Arc::clone(&ledger), Arc::clone(&seconds), node, settings.durability),
         journal: journal(&settings, &ledger)?,
         ledger: Arc::clone(&ledger),
         kept: Arc::clone(&kept),
         outbox: outbox(&settings, control.store())?,
         freshness: Arc::clone(&freshness),
         metrics: Arc::clone(&metrics),
+        seconds: Arc::clone(&seconds),
     };
     // Before the first call: from here on a crash is told from a clean stop.
     flush.begin().await?;
@@ -198,7 +201,7 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
     let set_up_token = setup::begin(&control).await?.map(|it| it.expose().clone());
     let state = ConsoleState {
         control: control.clone(),
-        live: Arc::new(LivePort(Arc::clone(&ledger))),
+        live: Arc::new(LivePort { ledger: Arc::clone(&ledger), seconds }),
         figures: Arc::new(Age(freshness)),
         reach: Arc::new(ProviderReach::new()),
         proof: proof(&settings),

@@ -19,6 +19,7 @@ use crate::{
     clock::{SystemClock, boot},
     command::Outcome,
     config::Durability,
+    seconds::{Seconds, Whose},
     sync::limits,
 };
 
@@ -35,9 +36,13 @@ const FORGET_EVERY_US: u64 = 5_000_000;
 /// A blackout makes good for what is charged up to so long after the last sign of life that was kept.
 const COVERED_US: u64 = 1_000_000;
 
+/// Buckets are stamped with their end; so much earlier lies the middle of what they count.
+const HALF_BUCKET_MS: i64 = 50;
+
 /// Collects charges between flushes.
 pub struct Usage {
     ledger: Arc<Ledger>,
+    seconds: Arc<Seconds>,
     node: String,
     boot: String,
     strict: bool,
@@ -47,18 +52,19 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Charges of `ledger`, kept under the name `node`. Under [`Durability::Strict`] the ledger admits no call that a crash
-    /// could make it forget.
-    pub fn new(ledger: Arc<Ledger>, node: String, durability: Durability) -> Self {
+    /// Charges of `ledger`, kept under the name `node`, and told to `seconds` on their way. Under [`Durability::Strict`] the
+    /// ledger admits no call that a crash could make it forget.
+    pub fn new(ledger: Arc<Ledger>, seconds: Arc<Seconds>, node: String, durability: Durability) -> Self {
         let (strict, never) = (durability == Durability::Strict, Micros(0));
-        Self { ledger, node, boot: boot(), strict, changes: BTreeMap::new(), last_beat: never, last_forgotten: never }
+        let changes = BTreeMap::new();
+        Self { ledger, seconds, node, boot: boot(), strict, changes, last_beat: never, last_forgotten: never }
     }
 
     /// What is to be written now, if anything. Handed out until [`Self::written`] says that it was.
     pub fn flush(&mut self, now_ms: i64, last: bool) -> Option<UsageFlush> {
         // Read before draining: every charge up to this instant is in this flush.
         let now = SystemClock.now();
-        self.drain();
+        self.drain(now, now_ms);
         let idle = self.changes.is_empty() && now.since(self.last_beat) < IDLE_BEAT_US;
         if idle && !last {
             return None;
@@ -113,10 +119,13 @@ impl Usage {
         }
     }
 
-    fn drain(&mut self) {
-        let (ledger, changes) = (&self.ledger, &mut self.changes);
+    fn drain(&mut self, now: Micros, now_ms: i64) {
+        let (ledger, seconds, changes) = (&self.ledger, &self.seconds, &mut self.changes);
         ledger.drain(|cell, charge| {
             let Some(workspace) = ledger.workspace_id(charge.slot) else { return };
+            let at_ms = seconds.wall_ms(charge.end.0, now.0, now_ms) - HALF_BUCKET_MS;
+            let whose = Whose { account: &cell.account, model: &cell.model, workspace: &workspace };
+            seconds.charge(whose, at_ms, charge.account.requests, charge.account.tokens);
             let key = (charge.end.0, cell.account.clone(), cell.model.clone(), workspace);
             let row = changes.entry(key).or_insert_with_key(|(end, account, model, workspace)| UsageRow {
                 end_us: signed(*end),

@@ -145,6 +145,17 @@ pub fn left(ms: i64) -> String {
     }
 }
 
+/// What is left to the second in the last day, in days and hours before it: `23:59:08`, `27 days 3 h`.
+pub fn countdown(ms: i64) -> String {
+    let seconds = ms.max(0) / 1_000;
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    match days {
+        0 => format!("{:02}:{:02}:{:02}", rest / 3_600, rest / 60 % 60, rest % 60),
+        1 => format!("1 day {} h", rest / 3_600),
+        _ => format!("{days} days {} h", rest / 3_600),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,6 +200,14 @@ mod tests {
         {
             assert_eq!(parse_instant(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_countdown_is_exact_in_its_last_day() {
+        assert_eq!(
+            [-5, 999, 86_399_000, 86_400_000, 30 * 86_400_000 - 1].map(countdown),
+            ["00:00:00", "00:00:00", "23:59:59", "1 day 0 h", "29 days 23 h"]
+        );
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub mod components;
 pub mod draft;
 pub mod error;
 pub mod format;
+pub mod live;
 pub mod outcome;
 mod pages;
 pub mod paths;

@@ -7,6 +7,17 @@ use serde::{Deserialize, Serialize};
 /// The form that asks for an increase.
 pub const INCREASE: &str = "increase";
 
+/// The address's part that decides what is shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RateLimitQuery {
+    /// The model of the open dialog; empty while it is closed.
+    #[serde(default)]
+    pub increase: String,
+    /// The last row of the page of the history before, as [`RateLimitView::older`] gave it; empty for the newest.
+    #[serde(default)]
+    pub before: String,
+}
+
 /// Everything on the page.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateLimitView {
@@ -15,8 +26,14 @@ pub struct RateLimitView {
     /// Whether use is that of the viewer's own workspace, not the account's.
     #[serde(default)]
     pub of_workspace: bool,
+    /// Models whose limit can be raised, by code, and the one whose running increase the address asks to renew.
+    #[serde(default)]
+    pub offers: Vec<LimitView>,
     /// Increases, newest first.
     pub history: Vec<IncreaseView>,
+    /// Where the page of older ones begins; empty on the last.
+    #[serde(default)]
+    pub older: String,
     /// How long a new increase holds, in days.
     pub valid_days: u32,
     /// When an increase asked for now would end.
@@ -52,12 +69,23 @@ pub struct LimitView {
     pub requests_now: u64,
     /// Tokens in the last 60 s.
     pub tokens_now: u64,
+    /// Requests in the last second.
+    #[serde(default)]
+    pub requests_second: u64,
+    /// Tokens in the last second.
+    #[serde(default)]
+    pub tokens_second: u64,
 }
 
 impl LimitView {
     /// Whether an increase is possible.
     pub fn has_room(&self) -> bool {
         matches!((self.tpm, self.upper_tpm), (Some(current), Some(upper)) if current < upper)
+    }
+
+    /// Whether this is `model`, and has an increase whose time can begin anew.
+    pub fn renews(&self, model: &str) -> bool {
+        self.model == model && self.increase.is_some()
     }
 }
 
@@ -70,6 +98,9 @@ pub struct RunningView {
     pub until_ms: i64,
     /// What is left of it, in words.
     pub left: String,
+    /// The highest use of any 60 s since it began, for who may see all of the account.
+    #[serde(default)]
+    pub peak: Option<u64>,
     /// Why it is about to be withdrawn.
     pub notice: Option<String>,
     /// Whether it can be kept from that.
@@ -93,6 +124,9 @@ pub struct IncreaseView {
     pub until_ms: i64,
     /// What became of it.
     pub state: String,
+    /// Who or what ended it, and when; empty while it is in force.
+    #[serde(default)]
+    pub ended: String,
     /// Whether it is in force.
     pub active: bool,
     /// The highest use while it was in force.
@@ -104,9 +138,9 @@ pub struct IncreaseView {
 /// # Errors
 /// [`ApiError::SignedOut`], and whatever keeps the rows from being read.
 #[server(endpoint = "rate-limit", input = GetUrl)]
-pub async fn rate_limit() -> Result<RateLimitView, ApiError> {
+pub async fn rate_limit(#[server(default)] query: RateLimitQuery) -> Result<RateLimitView, ApiError> {
     let caller = crate::ssr::caller()?;
-    crate::ssr::rate_limit::view(&crate::ssr::state(), &caller).await
+    crate::ssr::rate_limit::view(&crate::ssr::state(), &caller, &query).await
 }
 
 /// Raises a model's TPM for a while.

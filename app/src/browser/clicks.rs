@@ -16,6 +16,12 @@ pub(super) fn click(event: &Event) {
         }
     } else if let Some(button) = near("[data-fold]") {
         fold(&button);
+    } else if let Some(button) = near("[data-fold-all]") {
+        fold_all(&button);
+    } else if let Some(button) = near("[data-series]") {
+        super::charts::isolate(&button);
+    } else if near("[data-pause]").is_some() {
+        super::live::pause();
     } else if let Some(button) = near("[data-copy]") {
         copy(&button);
     } else if let Some(button) = near("[data-pick]") {
@@ -35,6 +41,19 @@ fn fold(button: &Element) {
     for row in super::all(&group, "tr.part") {
         let _ = row.toggle_attribute_with_force("hidden", open);
     }
+}
+
+/// Every model's rows; whatever was folded alone before.
+fn fold_all(button: &Element) {
+    let open = button.get_attribute("aria-expanded").as_deref() == Some("true");
+    let word = if open { "true" } else { "false" };
+    if let Some(panel) = button.closest("section").ok().flatten() {
+        for fold_button in super::all(&panel, &format!("[data-fold][aria-expanded={word}]")) {
+            fold(&fold_button);
+        }
+    }
+    let _ = button.set_attribute("aria-expanded", if open { "false" } else { "true" });
+    button.set_text_content(Some(if open { "Unfold all" } else { "Fold all" }));
 }
 
 fn copy(button: &Element) {

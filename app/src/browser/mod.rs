@@ -1,11 +1,14 @@
 //! What the browser adds to pages that the server rendered whole: it listens at the document and changes what is there.
 //! Every page works without it. What has state of its own is an island; this is the rest.
 
+mod charts;
 mod clicks;
 mod dialogs;
 mod forms;
 mod guard;
+mod increase;
 mod keys;
+mod live;
 mod narrow;
 mod times;
 
@@ -17,7 +20,11 @@ pub(crate) use forms::show_errors;
 /// Brings the page to life; called once, after the islands' runtime has started.
 pub fn start() {
     let Some(document) = document() else { return };
-    times::show_local(&document);
+    if let Some(root) = document.document_element() {
+        times::show_local(&root);
+    }
+    charts::wake(&document);
+    live::start();
     dialogs::make_modal(&document);
     listen(&document, "submit", false, forms::submit);
     listen(&document, "input", false, forms::look_while_typing);
@@ -26,6 +33,15 @@ pub fn start() {
     listen(&document, "change", false, forms::send_filters);
     listen(&document, "click", false, clicks::click);
     listen(&document, "close", true, dialogs::closed);
+    listen(&document, "toggle", true, times::unfolded);
+    listen(&document, "input", false, increase::typed);
+    listen(&document, "change", false, increase::chosen);
+    listen(&document, "change", false, times::picked);
+    listen(&document, "pointermove", false, charts::moved);
+    listen(&document, "pointerdown", false, charts::pressed);
+    listen(&document, "pointerup", false, charts::released);
+    listen(&document, "pointercancel", false, charts::left);
+    listen(&document, "visibilitychange", false, live::seen);
     if let Some(window) = window() {
         listen(&window, "beforeunload", false, guard::ask);
     }

@@ -6,7 +6,7 @@ mod practices;
 use crate::{
     api::{
         models::{ModelView, models},
-        rate_limit::{LimitView, RateLimitView, rate_limit},
+        rate_limit::{LimitView, RateLimitQuery, RateLimitView, rate_limit},
     },
     components::{frame::PageHead, page::use_page},
     error::ApiError,
@@ -23,7 +23,7 @@ use practices::Practices;
 #[component]
 pub(crate) fn Help() -> impl IntoView {
     let reading = async {
-        let limits = rate_limit().await?;
+        let limits = rate_limit(RateLimitQuery::default()).await?;
         Ok::<_, ApiError>((limits, models().await?.models))
     };
     view! {

@@ -72,7 +72,7 @@ pub async fn tell(form: &str, told: Vec<(String, String)>, next: &str) -> Result
 /// The secret travels in a cookie to the one page that shows it.
 fn show_once(secret: &str) {
     let secure = if super::state().settings.secure_cookies { "; Secure" } else { "" };
-    let cookie = format!("{ONCE}={secret}; Path=/settings; Max-Age=60; HttpOnly; SameSite=Strict{secure}");
+    let cookie = format!("{ONCE}={secret}; Path=/; Max-Age=60; HttpOnly; SameSite=Strict{secure}");
     if let Ok(value) = HeaderValue::from_str(&cookie) {
         expect_context::<ResponseOptions>().append_header(header::SET_COOKIE, value);
     }

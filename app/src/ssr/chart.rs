@@ -1,17 +1,16 @@
-//! Drawings as pure functions of numbers and a size. They know nothing of pages, and no text enters unescaped.
+//! Drawings as pure functions of numbers. They know nothing of pages, and no text enters unescaped.
+//!
+//! A drawing has no size of its own: lines are stretched over whatever room there is, texts keep theirs. What a pointer
+//! over it reads lies in its `data-` attributes, already written out.
 
-use crate::format::{compact, whole};
-use html_escape::encode_text;
+use crate::format::{compact, iso, minute_text, round, whole};
+use html_escape::{encode_double_quoted_attribute, encode_text};
 use std::fmt::Write;
 
-const WIDTH: f64 = 560.0;
-const HEIGHT: f64 = 168.0;
-const LEFT: f64 = 44.0;
-const RIGHT: f64 = 8.0;
-const TOP: f64 = 20.0;
-const BOTTOM: f64 = 24.0;
+/// Side of the square that lines are drawn in before they are stretched.
+const SIDE: f64 = 1_000.0;
 
-/// A series over time: the instant of each bucket and its value; `None` is a gap.
+/// A series over time: the instant of each step and its value; `None` is a gap.
 pub(crate) type Points = [(i64, Option<f64>)];
 
 /// What the time axis covers, and how its instants are written.
@@ -21,20 +20,21 @@ pub(crate) struct Axis {
     pub(crate) from_ms: i64,
     /// Last instant.
     pub(crate) to_ms: i64,
-    /// How an instant is written under the axis.
-    pub(crate) label: fn(i64) -> String,
+    /// `clock` or `day`: how an instant is written under the axis.
+    pub(crate) label: &'static str,
 }
 
 impl Axis {
+    /// From 0 at the first instant to [`SIDE`] at the last.
     #[allow(clippy::cast_precision_loss, reason = "instants are exact in a double")]
     fn x(&self, ms: i64) -> f64 {
         let span = (self.to_ms - self.from_ms).max(1) as f64;
-        LEFT + (ms - self.from_ms) as f64 / span * (WIDTH - LEFT - RIGHT)
+        (ms - self.from_ms) as f64 / span * SIDE
     }
 }
 
 fn y(value: f64, top: f64) -> f64 {
-    HEIGHT - BOTTOM - value / top * (HEIGHT - BOTTOM - TOP)
+    SIDE - value / top * SIDE
 }
 
 /// The next round number at or above `highest`: 1, 2, 2.5 or 5 times a power of ten.
@@ -47,129 +47,221 @@ pub(crate) fn nice_top(highest: f64) -> f64 {
     steps.into_iter().map(|step| step * power).find(|top| *top >= highest).unwrap_or(highest)
 }
 
-/// A line over a filled area, with a dashed limit.
-pub(crate) fn line(title: &str, points: &Points, limit: Option<u64>, axis: Axis) -> String {
-    #[allow(clippy::cast_precision_loss, reason = "a pixel is coarser")]
-    let limit_value = limit.map(|it| it as f64);
-    let highest = points.iter().filter_map(|(_, value)| *value).fold(0.0, f64::max);
-    // A limit far above what is used would press the line flat; then it is said in words instead.
-    let shown_limit = limit_value.filter(|limit| *limit <= highest.max(1.0) * 12.0);
-    let top = nice_top(highest.max(shown_limit.unwrap_or(0.0)));
-    let mut svg = frame(title, top, axis);
-    for run in runs(points) {
-        let path = path(&run, top, axis);
-        let (first, last) = (axis.x(run[0].0), axis.x(run[run.len() - 1].0));
-        let ground = y(0.0, top);
-        let _ = write!(
-            svg,
-            r#"<path class="area" d="{path}L{last:.1} {ground:.1}L{first:.1} {ground:.1}Z"/><path class="line" d="{path}"/>"#
-        );
-    }
-    if let (Some(value), Some(limit)) = (shown_limit, limit) {
-        let at = y(value, top);
-        let _ = write!(
-            svg,
-            r#"<line class="limit" x1="{LEFT}" x2="{}" y1="{at:.1}" y2="{at:.1}"/><text x="{}" y="{:.1}" text-anchor="end">limit {}</text>"#,
-            WIDTH - RIGHT,
-            WIDTH - RIGHT,
-            at - 5.0,
-            compact(limit)
-        );
-    }
-    svg.push_str("</svg>");
-    svg
+/// A limit as a dashed line.
+#[derive(Clone, Debug)]
+pub(crate) struct Limit {
+    /// Where it lies.
+    pub(crate) at: f64,
+    /// What stands at it.
+    pub(crate) words: String,
 }
 
-/// Several lines on one scale; each has a class of its own.
-pub(crate) fn lines(title: &str, series: &[(&str, &Points)], axis: Axis) -> String {
-    let values = series.iter().flat_map(|(_, points)| points.iter()).filter_map(|(_, value)| *value);
-    let top = nice_top(values.fold(0.0, f64::max));
-    let mut svg = frame(title, top, axis);
-    for (class, points) in series {
-        for run in runs(points) {
-            let _ = write!(svg, r#"<path class="{class}" d="{}"/>"#, path(&run, top, axis));
-        }
-    }
-    svg.push_str("</svg>");
-    svg
+/// What a pointer over a drawing reads: one row of written values for each step.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Readings {
+    /// What each value of a row is of.
+    pub(crate) names: Vec<String>,
+    /// Begin of the first step.
+    pub(crate) first_ms: i64,
+    /// Length of a step.
+    pub(crate) step_ms: i64,
+    /// Values by step, without holes between steps.
+    pub(crate) rows: Vec<Vec<String>>,
+    /// Whether a step is an area of time, as in columns, and not an instant of a line.
+    pub(crate) columns: bool,
 }
 
-/// A stretch without gaps; a single point becomes a short dash that can be seen.
-fn path(run: &[(i64, f64)], top: f64, axis: Axis) -> String {
-    let mut path = String::new();
-    for (i, (ms, value)) in run.iter().enumerate() {
-        let _ = write!(path, "{}{:.1} {:.1}", if i == 0 { "M" } else { "L" }, axis.x(*ms), y(*value, top));
-    }
-    if run.len() == 1 {
-        path.push_str("h2");
-    }
-    path
+/// A drawing that is being made.
+pub(crate) struct Drawing {
+    axis: Axis,
+    top: f64,
+    /// What is not stretched and lies under the lines.
+    ground: String,
+    /// What is stretched.
+    series: String,
+    /// What is not stretched and lies above them.
+    above: String,
 }
 
-/// Columns made of parts that add up; each part has a class of its own.
-pub(crate) fn stacked(title: &str, columns: &[(i64, Vec<u64>)], classes: &[&str], axis: Axis) -> String {
-    #[allow(clippy::cast_precision_loss, reason = "a pixel is coarser")]
-    let sum = |parts: &[u64]| parts.iter().sum::<u64>() as f64;
-    let top = nice_top(columns.iter().map(|(_, parts)| sum(parts)).fold(0.0, f64::max));
-    let mut svg = frame(title, top, axis);
-    #[allow(clippy::cast_precision_loss, reason = "a pixel is coarser")]
-    let width = ((WIDTH - LEFT - RIGHT) / columns.len().max(1) as f64 * 0.8).max(1.0);
-    for (ms, parts) in columns {
-        let mut below = 0.0;
-        for (part, class) in parts.iter().zip(classes) {
-            if *part == 0 {
-                continue;
-            }
-            #[allow(clippy::cast_precision_loss, reason = "a pixel is coarser")]
-            let part = *part as f64;
-            let (upper, lower) = (y(below + part, top), y(below, top));
+impl Drawing {
+    /// A drawing up to at least `highest`. A limit far above it would press everything flat; then it is left to words.
+    pub(crate) fn new(axis: Axis, highest: f64, unit: &str, limit: Option<Limit>) -> Self {
+        let limit = limit.filter(|it| it.at <= highest.max(1.0) * 12.0);
+        let top = nice_top(highest.max(limit.as_ref().map_or(0.0, |it| it.at)));
+        let mut it = Self { axis, top, ground: String::new(), series: String::new(), above: String::new() };
+        it.scales(unit);
+        if let Some(limit) = limit {
+            let at = it.percent(y(limit.at, top));
             let _ = write!(
-                svg,
-                r#"<rect class="{class}" x="{:.1}" y="{upper:.1}" width="{width:.1}" height="{:.1}"/>"#,
-                axis.x(*ms),
-                lower - upper
+                it.above,
+                r#"<line class="limit" x2="100%" y1="{at}" y2="{at}"/><text x="100%" y="{at}" dy="-5" text-anchor="end">{}</text>"#,
+                encode_text(&limit.words)
             );
-            below += part;
+        }
+        it
+    }
+
+    #[allow(clippy::unused_self, reason = "reads as part of the drawing")]
+    fn percent(&self, of_side: f64) -> String {
+        format!("{:.2}%", of_side / SIDE * 100.0)
+    }
+
+    fn scales(&mut self, unit: &str) {
+        for share in [0.0, 0.5, 1.0] {
+            let (value, at) = (self.top * share, self.percent(SIDE - share * SIDE));
+            let _ = write!(
+                self.ground,
+                r#"<line class="axis" x2="100%" y1="{at}" y2="{at}"/><text x="-6" y="{at}" dy="4" text-anchor="end">{}{unit}</text>"#,
+                encode_text(&scale(value))
+            );
+        }
+        for (step, anchor) in [(0, "start"), (1, "middle"), (2, "end")] {
+            let ms = self.axis.from_ms + (self.axis.to_ms - self.axis.from_ms) / 2 * step;
+            let words = if self.axis.label == "day" { crate::format::day_text(ms) } else { crate::format::clock_text(ms) };
+            let _ = write!(
+                self.ground,
+                r#"<text x="{}%" y="100%" dy="17" text-anchor="{anchor}" data-local="{}" data-at="{}">{words}</text>"#,
+                step * 50,
+                self.axis.label,
+                iso(ms)
+            );
         }
     }
-    svg.push_str("</svg>");
-    svg
+
+    /// A line with the class `name`; over a filled area if it is alone.
+    pub(crate) fn line(&mut self, name: &str, points: &Points, filled: bool) {
+        for run in runs(points) {
+            let path = self.path(&run);
+            if filled {
+                let (first, last) = (self.axis.x(run[0].0), self.axis.x(run[run.len() - 1].0));
+                let _ = write!(self.series, r#"<path class="area" d="{path}L{last:.1} {SIDE}L{first:.1} {SIDE}Z"/>"#);
+            }
+            let _ = write!(self.series, r#"<path class="line {name}" d="{path}"/>"#);
+        }
+    }
+
+    /// A stretch without gaps; a single point becomes a short dash that can be seen.
+    fn path(&self, run: &[(i64, f64)]) -> String {
+        let mut path = String::new();
+        for (i, (ms, value)) in run.iter().enumerate() {
+            let _ = write!(
+                path,
+                "{}{:.1} {:.1}",
+                if i == 0 { "M" } else { "L" },
+                self.axis.x(*ms),
+                y(*value, self.top)
+            );
+        }
+        if run.len() == 1 {
+            path.push_str("h4");
+        }
+        path
+    }
+
+    /// Thin strokes from one value up to another, at the middle of each second: what was charged, or what came on top.
+    pub(crate) fn strokes(&mut self, name: &str, strokes: impl Iterator<Item = (i64, f64, f64)>) {
+        let mut path = String::new();
+        for (at_ms, from, to) in strokes {
+            let _ = write!(
+                path,
+                "M{:.1} {:.1}V{:.1}",
+                self.axis.x(at_ms + 500),
+                y(from, self.top),
+                y(to.min(self.top), self.top)
+            );
+        }
+        if !path.is_empty() {
+            let _ = write!(self.series, r#"<path class="stroke {name}" d="{path}"/>"#);
+        }
+    }
+
+    /// Columns of `width_ms` made of parts that add up; each part has a class, and a pattern to be told apart without
+    /// colour.
+    pub(crate) fn columns(&mut self, columns: &[(i64, Vec<u64>)], width_ms: i64, parts: &[&str]) {
+        self.ground.push_str("<defs>");
+        for name in parts {
+            let _ = write!(
+                self.ground,
+                concat!(
+                    r#"<pattern id="pattern-{}" width="6" height="6" patternUnits="userSpaceOnUse">"#,
+                    r#"<rect class="{}" width="6" height="6"/><path class="hatch {}" d="M0 6 6 0M-1 1 1 -1M5 7 7 5"/></pattern>"#
+                ),
+                name, name, name
+            );
+        }
+        self.ground.push_str("</defs>");
+        let width = (self.axis.x(self.axis.from_ms + width_ms) * 0.82).max(1.0);
+        for (at_ms, values) in columns {
+            let mut below = 0.0;
+            for (value, name) in values.iter().zip(parts).filter(|(value, _)| **value > 0) {
+                #[allow(clippy::cast_precision_loss, reason = "a pixel is coarser")]
+                let value = *value as f64;
+                let (upper, lower) = (y(below + value, self.top), y(below, self.top));
+                let _ = write!(
+                    self.above,
+                    r##"<rect class="column {name}" fill="url(#pattern-{name})" x="{}" y="{}" width="{}" height="{}"/>"##,
+                    self.percent(self.axis.x(*at_ms)),
+                    self.percent(upper),
+                    self.percent(width),
+                    self.percent(lower - upper)
+                );
+                below += value;
+            }
+        }
+    }
+
+    /// A stretch of time of which nothing is known.
+    pub(crate) fn unknown(&mut self, until_ms: i64) {
+        if until_ms > self.axis.from_ms {
+            let width = self.percent(self.axis.x(until_ms.min(self.axis.to_ms)));
+            let _ = write!(self.ground, r#"<rect class="unknown" width="{width}" height="100%"/>"#);
+        }
+    }
+
+    /// The markup, named `title`.
+    pub(crate) fn svg(self, title: &str, readings: &Readings) -> String {
+        let attribute = |text: &str| encode_double_quoted_attribute(text).into_owned();
+        let clean = |text: &String| text.replace(['|', ';'], " ");
+        let rows: Vec<String> =
+            readings.rows.iter().map(|row| row.iter().map(clean).collect::<Vec<_>>().join("|")).collect();
+        let names: Vec<String> = readings.names.iter().map(clean).collect();
+        format!(
+            concat!(
+                r#"<svg class="plot" role="img" aria-label="{}" data-from="{}" data-to="{}" data-first="{}" data-step="{}" "#,
+                r#"data-names="{}" data-rows="{}"{}>{}<svg class="series" viewBox="0 0 1000 1000" preserveAspectRatio="none">{}</svg>{}"#,
+                r#"<rect class="band" height="100%" width="0"/><line class="cross" y2="100%"/></svg>"#
+            ),
+            attribute(title),
+            self.axis.from_ms,
+            self.axis.to_ms,
+            readings.first_ms,
+            readings.step_ms.max(1),
+            attribute(&names.join("|")),
+            attribute(&rows.join(";")),
+            if readings.columns { " data-columns=\"\"" } else { "" },
+            self.ground,
+            self.series,
+            self.above,
+        )
+    }
 }
 
-/// Title, scale and instants.
-fn frame(title: &str, top: f64, axis: Axis) -> String {
-    let mut svg = format!(
-        r#"<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{}">"#,
-        html_escape::encode_double_quoted_attribute(title)
-    );
-    for share in [0.0, 0.5, 1.0] {
-        let value = top * share;
-        let at = y(value, top);
-        let _ = write!(
-            svg,
-            r#"<line class="axis" x1="{LEFT}" x2="{}" y1="{at:.1}" y2="{at:.1}"/><text x="{}" y="{:.1}" text-anchor="end">{}</text>"#,
-            WIDTH - RIGHT,
-            LEFT - 6.0,
-            at + 4.0,
-            encode_text(&scale(value))
-        );
+/// Rows of the table that says the same: instants first, the newest on top.
+pub(crate) fn table_rows(rows: impl DoubleEndedIterator<Item = (i64, Vec<String>)>) -> String {
+    let mut html = String::new();
+    for (at_ms, values) in rows.rev() {
+        let (machine, words) = (iso(at_ms), minute_text(at_ms));
+        let _ = write!(html, r#"<tr><td><time datetime="{machine}" data-local="minute">{words}</time></td>"#);
+        for value in values {
+            let _ = write!(html, "<td>{}</td>", encode_text(&value));
+        }
+        html.push_str("</tr>");
     }
-    for (step, anchor) in [(0, "start"), (1, "middle"), (2, "end")] {
-        let ms = axis.from_ms + (axis.to_ms - axis.from_ms) / 2 * step;
-        let label = (axis.label)(ms);
-        let _ = write!(
-            svg,
-            r#"<text x="{:.1}" y="{}" text-anchor="{anchor}">{}</text>"#,
-            axis.x(ms),
-            HEIGHT - 6.0,
-            encode_text(&label)
-        );
-    }
-    svg
+    html
 }
 
 fn scale(value: f64) -> String {
-    if value.fract() != 0.0 && value < 10.0 { format!("{value:.1}") } else { short(crate::format::round(value)) }
+    if value.fract() != 0.0 && value < 10.0 { format!("{value:.1}") } else { short(round(value)) }
 }
 
 /// `1M` and not `1.0M`: a scale has round numbers.
@@ -195,7 +287,15 @@ fn runs(points: &Points) -> Vec<Vec<(i64, f64)>> {
 mod tests {
     use super::*;
 
-    const AXIS: Axis = Axis { from_ms: 0, to_ms: 3_600_000, label: crate::format::clock_text };
+    const AXIS: Axis = Axis { from_ms: 0, to_ms: 3_600_000, label: "clock" };
+
+    fn line(points: &Points, limit: Option<f64>) -> String {
+        let highest = points.iter().filter_map(|(_, value)| *value).fold(0.0, f64::max);
+        let limit = limit.map(|at| Limit { at, words: format!("limit {at}") });
+        let mut drawing = Drawing::new(AXIS, highest, "", limit);
+        drawing.line("s1", points, true);
+        drawing.svg("\"><script>", &Readings { names: vec!["a|b".into(), "<i>".into()], ..Readings::default() })
+    }
 
     #[test]
     fn a_scale_ends_at_a_round_number() {
@@ -208,32 +308,35 @@ mod tests {
     #[test]
     fn more_is_higher_and_nothing_is_the_ground() {
         assert!(y(10.0, 100.0) > y(20.0, 100.0));
-        assert!((y(0.0, 100.0) - (HEIGHT - BOTTOM)).abs() < 0.001);
-        assert!((y(100.0, 100.0) - TOP).abs() < 0.001);
+        assert!((y(0.0, 100.0) - SIDE).abs() < 0.001 && y(100.0, 100.0).abs() < 0.001);
     }
 
     #[test]
     fn gaps_are_gaps() {
         let points = [(0, Some(1.0)), (1, None), (2, None), (3, Some(2.0)), (4, Some(3.0))];
         assert_eq!(runs(&points), [vec![(0, 1.0)], vec![(3, 2.0), (4, 3.0)]]);
-        assert_eq!(line("t", &points, None, AXIS).matches("class=\"line\"").count(), 2);
+        assert_eq!(line(&points, None).matches("class=\"line s1\"").count(), 2);
     }
 
     #[test]
     fn a_limit_is_drawn_while_it_is_within_sight() {
         let points = [(0, Some(500.0)), (60_000, Some(900.0))];
-        assert!(line("t", &points, Some(1_000), AXIS).contains("limit 1,000"));
-        assert!(!line("t", &points, Some(1_000_000), AXIS).contains("class=\"limit\""));
+        assert!(line(&points, Some(1_000.0)).contains("limit 1000"));
+        assert!(!line(&points, Some(1_000_000.0)).contains("class=\"limit\""));
     }
 
     #[test]
-    fn titles_cannot_leave_their_attribute() {
-        assert!(!line("\"><script>", &[], None, AXIS).contains("<script>"));
+    fn titles_and_names_cannot_leave_their_attribute() {
+        let svg = line(&[], None);
+        assert!(!svg.contains("<script>") && !svg.contains("<i>") && svg.contains("a b|"), "{svg}");
     }
 
     #[test]
     fn parts_stand_on_each_other() {
-        let svg = stacked("t", &[(0, vec![2, 0, 2])], &["requests", "tokens", "surge"], AXIS);
-        assert_eq!(svg.matches("<rect").count(), 2);
+        let mut drawing = Drawing::new(AXIS, 4.0, "", None);
+        drawing.columns(&[(0, vec![2, 0, 2])], 60_000, &["requests", "tokens", "surge"]);
+        let svg = drawing.svg("t", &Readings::default());
+        assert!(svg.contains(r#"y="60.00%" width="1.37%" height="40.00%""#), "{svg}");
+        assert!(svg.contains(r#"y="20.00%" width="1.37%" height="40.00%""#), "{svg}");
     }
 }

@@ -1,12 +1,16 @@
-//! What is used at this moment, as server-sent events: ticks and small figures, never rows.
+//! What is used at this moment, as server-sent events: figures and drawings that changed, never rows.
 
-use super::{Caller, ConsoleState, identity, monitoring, rate_limit};
+use super::{
+    Caller, ConsoleState, identity,
+    monitoring::{self, Draw},
+    rate_limit,
+};
 use crate::{
     api::{
         monitoring::{MonitoringQuery, MonitoringView},
-        rate_limit::RateLimitView,
+        rate_limit::{RateLimitQuery, RateLimitView},
     },
-    components::live::Patch,
+    live::Patch,
     paths,
     ui::filled,
 };
@@ -17,7 +21,7 @@ use axum::{
 };
 use control::Sessions;
 use domain::{AccountId, ModelCode, WorkspaceId};
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::{BTreeMap, BTreeSet}, convert::Infallible, sync::Arc, time::Duration};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tower_sessions::{Session, session::Id};
 
@@ -45,10 +49,35 @@ pub struct LiveCell {
     pub workspaces: Vec<(WorkspaceId, LiveFigures)>,
 }
 
-/// The port through which the process lets the console read the ledger.
+/// What was charged to one second of the wall clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SecondUse {
+    /// The second, counted from the epoch.
+    pub at_s: i64,
+    /// Requests that were admitted in it.
+    pub requests: u64,
+    /// Tokens that these were charged, as settled.
+    pub tokens: u64,
+    /// Requests that a limit refused in it.
+    pub refused: u64,
+}
+
+/// The last ten minutes of one model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LastSeconds {
+    /// The second from which on anything is known: since when the process runs.
+    pub since_s: i64,
+    /// Seconds with calls, oldest first.
+    pub seconds: Vec<SecondUse>,
+}
+
+/// The port through which the process lets the console read the ledger, and what was counted by the second.
 pub trait LiveUse: Send + Sync {
     /// Use of every model of an account that was used in the last minute.
     fn live(&self, account: &AccountId) -> Vec<LiveCell>;
+
+    /// The last ten minutes of one model: of one workspace, or of the account.
+    fn seconds(&self, account: &AccountId, model: &ModelCode, workspace: Option<&WorkspaceId>) -> LastSeconds;
 }
 
 /// Faster than the second that is promised, so that a slow tick still keeps it.
@@ -56,6 +85,8 @@ const TICK: Duration = Duration::from_millis(750);
 /// The database is asked at every so many ticks, also who the caller is by now: who was signed out stops receiving.
 /// Between them only the ledger is.
 const TICKS_A_READ: u32 = 4;
+/// What changes by the minute is drawn anew at every so many ticks.
+const TICKS_A_DRAWING: u32 = 20;
 
 /// Which page listens.
 #[derive(Debug, serde::Deserialize)]
@@ -63,13 +94,19 @@ pub(crate) struct Listener {
     /// Its path and query.
     #[serde(default)]
     page: String,
+    /// The models it has drawn, a line each: a live page never exchanges them.
+    #[serde(default)]
+    drawn: String,
 }
 
-/// Texts and bars by key, as they were sent last.
+/// Texts, bars and drawings by key, as they were sent last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Shown {
     pub(crate) texts: BTreeMap<String, String>,
     pub(crate) bars: BTreeMap<String, u64>,
+    pub(crate) drawings: BTreeMap<String, String>,
+    /// Which rows there are.
+    pub(crate) rows: BTreeSet<String>,
 }
 
 impl Shown {
@@ -81,14 +118,21 @@ impl Shown {
         self.bars.insert(key, filled(used, limit));
     }
 
-    /// What is not as it was. `rows_changed` compares the keys: a row more or less is not drawn into a page.
+    /// Markup in which every text was escaped.
+    pub(crate) fn drawing(&mut self, key: String, markup: impl Into<String>) {
+        self.drawings.insert(key, markup.into());
+    }
+
+    /// What is not as it was. A row more or less is not drawn into a page, only told.
     fn since(&self, last: &Self) -> Patch {
         let texts = self.texts.iter().filter(|(key, text)| last.texts.get(*key) != Some(*text));
         let bars = self.bars.iter().filter(|(key, width)| last.bars.get(*key) != Some(*width));
+        let drawings = self.drawings.iter().filter(|(key, markup)| last.drawings.get(*key) != Some(*markup));
         Patch {
+            drawings: drawings.map(|(key, markup)| (key.clone(), markup.clone())).collect(),
             texts: texts.map(|(key, text)| (key.clone(), text.clone())).collect(),
             bars: bars.map(|(key, width)| (key.clone(), *width)).collect(),
-            rows_changed: !self.texts.keys().eq(last.texts.keys()),
+            rows_changed: self.rows != last.rows,
         }
     }
 }
@@ -100,13 +144,22 @@ enum Page {
 }
 
 impl Page {
-    async fn read(state: &ConsoleState, caller: &Caller, address: &str) -> Option<Self> {
-        let uri: Uri = address.parse().ok()?;
+    /// Reads what `listener` shows; `last` gives the drawings that are not made anew.
+    async fn read(state: &ConsoleState, caller: &Caller, listener: &Listener, last: Option<Self>) -> Option<Self> {
+        let uri: Uri = listener.page.parse().ok()?;
         if uri.path() == paths::RATE_LIMIT {
-            return Some(Self::RateLimit(Box::new(rate_limit::view(state, caller).await.ok()?)));
+            let query = Query::<RateLimitQuery>::try_from_uri(&uri).map(|it| it.0).unwrap_or_default();
+            return Some(Self::RateLimit(Box::new(rate_limit::view(state, caller, &query).await.ok()?)));
         }
         let Query(query) = Query::<MonitoringQuery>::try_from_uri(&uri).ok()?;
-        Some(Self::Monitoring(Box::new(monitoring::view(state, caller, query).await.ok()?)))
+        let models: Vec<String> = listener.drawn.lines().map(str::to_owned).collect();
+        let draw = if last.is_some() { Draw::Nothing } else { Draw::These(&models) };
+        let mut view = monitoring::drawn(state, caller, query, draw).await.ok()?;
+        view.drawn = models;
+        if let Some(Self::Monitoring(last)) = last {
+            view.charts = last.charts;
+        }
+        Some(Self::Monitoring(Box::new(view)))
     }
 
     fn shown(&mut self, state: &ConsoleState, caller: &Caller) -> Shown {
@@ -118,7 +171,7 @@ impl Page {
             }
             Self::RateLimit(view) => {
                 rate_limit::refresh_now(state, caller, view);
-                rate_limit::show(view, &mut shown);
+                rate_limit::show(view, state.control.now_ms(), &mut shown);
             }
         }
         shown
@@ -129,7 +182,7 @@ struct Connection {
     state: ConsoleState,
     caller: Caller,
     session: Option<Id>,
-    address: String,
+    listener: Listener,
     ticks: Interval,
     count: u32,
     page: Option<Page>,
@@ -145,7 +198,8 @@ impl Connection {
             let sessions = Sessions::new(self.state.control.clone());
             let session = Session::new(Some(self.session?), Arc::new(sessions), None);
             self.caller = identity::find(&self.state, &session, None).await.ok()??;
-            self.page = Page::read(&self.state, &self.caller, &self.address).await;
+            let last = self.page.take().filter(|_| !self.count.is_multiple_of(TICKS_A_DRAWING));
+            self.page = Page::read(&self.state, &self.caller, &self.listener, last).await;
         }
         let shown = self.page.as_mut()?.shown(&self.state, &self.caller);
         let patch = match &self.last {
@@ -172,8 +226,7 @@ pub(crate) async fn stream(
     let session = request.extensions().get::<Session>().and_then(Session::id);
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let connection =
-        Connection { state, caller, session, address: listener.page, ticks, count: 0, page: None, last: None };
+    let connection = Connection { state, caller, session, listener, ticks, count: 0, page: None, last: None };
     let events = futures_util::stream::unfold(connection, Connection::next);
     // What is behind a proxy must not be held back there.
     ([("x-accel-buffering", "no"), ("cache-control", "no-store")], Sse::new(events)).into_response()
@@ -192,7 +245,7 @@ mod tests {
         let mut now = last.clone();
         now.text("b".into(), "2");
         assert_eq!(now.since(&last), Patch { texts: vec![("b".into(), "2".into())], ..Patch::default() });
-        now.text("c".into(), "1");
+        now.rows.insert("c".into());
         assert!(now.since(&last).rows_changed);
     }
 }

@@ -20,7 +20,7 @@ mod trouble;
 
 pub use answer::{answer, fail, resume, tell};
 pub use identity::{Caller, accept, caller, change_password, set_up, sign_in, sign_out, sign_out_everywhere};
-pub use live::{LiveCell, LiveFigures, LiveUse};
+pub use live::{LastSeconds, LiveCell, LiveFigures, LiveUse, SecondUse};
 pub use router::router;
 
 use crate::{

@@ -2,9 +2,9 @@
 
 use super::{Caller, ConsoleState, LiveCell, LiveFigures, failure, live::Shown, outcome};
 use crate::{
-    api::rate_limit::{IncreaseView, LimitView, RateLimitView, RunningView},
+    api::rate_limit::{IncreaseView, LimitView, RateLimitQuery, RateLimitView, RunningView},
     error::ApiError,
-    format::{NOTHING, left, whole},
+    format::{NOTHING, countdown, left, minute_text, whole},
     outcome::Outcome,
     paths,
 };
@@ -12,21 +12,31 @@ use control::increases::{self, ActiveIncrease, IncreaseForm};
 use domain::{Action, IncreaseState, WorkspaceId, ceil60};
 use std::collections::HashMap;
 
-/// Rows of the history that the page shows.
-const HISTORY: i64 = 100;
+/// Rows of the history on one page.
+const HISTORY: i64 = 50;
 const DAY_MS: i64 = 86_400_000;
 
 /// Everything on the page. Who belongs to one workspace is shown the account's limits, and the use of that workspace:
 /// neither what the others use, together or at their highest, nor who asked for more.
-pub(crate) async fn view(state: &ConsoleState, caller: &Caller) -> Result<RateLimitView, ApiError> {
+pub(crate) async fn view(
+    state: &ConsoleState,
+    caller: &Caller,
+    query: &RateLimitQuery,
+) -> Result<RateLimitView, ApiError> {
     let (control, actor) = (&state.control, &caller.actor);
     let now_ms = control.now_ms();
     let limits = increases::rate_limits(control, actor).await.map_err(failure)?;
     let settings = control::accounts::settings(control, actor).await.map_err(failure)?;
-    let history = increases::history(control, actor, None, HISTORY).await.map_err(failure)?;
+    let before = query.before.split_once('.').and_then(|(at, id)| Some((at.parse().ok()?, id)));
+    // One more than is shown tells whether there are more.
+    let mut history = increases::history(control, actor, before, HISTORY + 1).await.map_err(failure)?;
+    let shown = usize::try_from(HISTORY).unwrap_or_default();
+    let more = history.len() > shown;
+    history.truncate(shown);
+    let older = history.last().filter(|_| more).map(|it| format!("{}.{}", it.requested_at, it.id)).unwrap_or_default();
     let sees_all = actor.standing.sees_all();
     let own = own_limits(state, caller).await;
-    let models = limits
+    let models: Vec<LimitView> = limits
         .into_iter()
         .map(|it| LimitView {
             rpm: unsigned(it.rpm),
@@ -53,6 +63,7 @@ pub(crate) async fn view(state: &ConsoleState, caller: &Caller) -> Result<RateLi
                 until_ms: it.valid_until,
                 state: known.map_or_else(|| it.state.clone(), |it| it.label().to_owned()),
                 active: known == Some(IncreaseState::Active),
+                ended: ended(known, it.ended_at, it.ended_by.filter(|_| sees_all)),
                 peak: (sees_all && it.peak_used > 0).then(|| unsigned(it.peak_used)),
                 model: it.model_code,
                 by: if sees_all { it.requested_by } else { NOTHING.to_owned() },
@@ -60,9 +71,11 @@ pub(crate) async fn view(state: &ConsoleState, caller: &Caller) -> Result<RateLi
         })
         .collect();
     let mut view = RateLimitView {
+        offers: models.iter().filter(|it| it.has_room() || it.renews(&query.increase)).cloned().collect(),
         models,
         of_workspace: !sees_all,
         history,
+        older,
         valid_days: u32::try_from(settings.increase_validity_days).unwrap_or_default(),
         until_ms: now_ms + settings.increase_validity_days * DAY_MS,
     };
@@ -81,10 +94,18 @@ fn running(it: &ActiveIncrease, now_ms: i64, sees_all: bool) -> RunningView {
     RunningView {
         id: it.id.clone(),
         until_ms: it.valid_until,
-        left: left(it.valid_until - now_ms),
+        left: countdown(it.valid_until - now_ms),
+        peak: sees_all.then(|| unsigned(it.peak_used)),
         keep: it.notice,
         notice,
     }
+}
+
+/// `by mara@acme.example, 2026-11-22 11:42 UTC`; nothing while it is in force.
+fn ended(state: Option<IncreaseState>, at_ms: Option<i64>, by: Option<String>) -> String {
+    let (Some(at_ms), false) = (at_ms, state == Some(IncreaseState::Active)) else { return String::new() };
+    let by = by.map(|it| format!("by {it}, ")).unwrap_or_default();
+    format!("{by}{} UTC", minute_text(at_ms))
 }
 
 #[allow(clippy::cast_precision_loss, reason = "it only orders rows")]
@@ -140,19 +161,27 @@ pub(super) fn refresh_now(state: &ConsoleState, caller: &Caller, view: &mut Rate
     for limit in &mut view.models {
         let figures = now.get(&limit.model).copied().unwrap_or_default();
         (limit.requests_now, limit.tokens_now) = (figures.requests_minute, figures.tokens_minute);
+        (limit.requests_second, limit.tokens_second) = (figures.requests_second, figures.tokens_second);
     }
 }
 
 /// The live parts of the page by their keys.
-pub(super) fn show(view: &RateLimitView, shown: &mut Shown) {
+pub(super) fn show(view: &RateLimitView, now_ms: i64, shown: &mut Shown) {
     for limit in &view.models {
         let key = |what: &str| format!("{}/{what}", limit.model);
+        shown.rows.insert(limit.model.clone());
         shown.text(key("requests"), whole(limit.requests_now));
         shown.bar(key("requests-bar"), limit.requests_now, Some(limit.most_requests));
+        shown.text(key("requests-left"), whole(limit.most_requests.saturating_sub(limit.requests_now)));
+        if let Some(running) = &limit.increase {
+            // A new row, and none any more when it ends: then the page shows another limit.
+            shown.rows.insert(key(&running.id));
+            shown.text(key("left"), countdown(running.until_ms - now_ms));
+        }
         if let Some(tpm) = limit.most_tokens {
             shown.text(key("tokens"), whole(limit.tokens_now));
             shown.bar(key("tokens-bar"), limit.tokens_now, Some(tpm));
-            shown.text(key("headroom"), whole(tpm.saturating_sub(limit.tokens_now)));
+            shown.text(key("tokens-left"), whole(tpm.saturating_sub(limit.tokens_now)));
         }
     }
 }

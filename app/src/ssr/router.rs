@@ -109,7 +109,7 @@ async fn page(State(state): State<ConsoleState>, mut request: Request) -> Respon
     let render = leptos_axum::render_app_async_with_context(provide, move || shell::shell(pages.clone(), theme));
     let mut response = document::whole(render(request).await).await;
     if shown_once {
-        let gone = HeaderValue::from_static("once=; Path=/settings; Max-Age=0; HttpOnly; SameSite=Strict");
+        let gone = HeaderValue::from_static("once=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict");
         response.headers_mut().append(header::SET_COOKIE, gone);
     }
     response

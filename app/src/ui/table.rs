@@ -2,7 +2,8 @@
 
 use leptos::prelude::*;
 
-/// A sortable column's header: a link that also works without script, with `aria-sort` for those who cannot see the arrow.
+/// A sortable column's header: a button of a form that asks for the table sorted otherwise, so it also works without
+/// script; with `aria-sort` for those who cannot see the arrow.
 #[component]
 pub fn SortHeader(
     /// The words in it.
@@ -11,8 +12,8 @@ pub fn SortHeader(
     column: &'static str,
     /// How the table is sorted now: a column's name, `-` before it for the highest first.
     sort: String,
-    /// The address of the table sorted otherwise.
-    to: String,
+    /// The id of the form, whose other fields keep the rest of the address.
+    form: &'static str,
     /// Whether the column holds numbers.
     #[prop(optional)]
     number: bool,
@@ -21,13 +22,14 @@ pub fn SortHeader(
     unit: &'static str,
 ) -> impl IntoView {
     let order = direction(&sort, column);
+    let next = next_order(&sort, column);
     view! {
         <th scope="col" class:number=number aria-sort=order>
-            <a class="sort" href=to>
+            <button type="submit" class="sort" form=form name="sort" value=next>
                 {label}
-                {(!unit.is_empty()).then(|| view! { <small>{unit}</small> })}
                 <span class="arrow" aria-hidden="true">{match order { Some("descending") => "↓", Some(_) => "↑", None => "" }}</span>
-            </a>
+                {(!unit.is_empty()).then(|| view! { <small>{unit}</small> })}
+            </button>
         </th>
     }
 }

@@ -1,5 +1,6 @@
 //! One figure that matters, with its change.
 
+use super::Number;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,7 @@ pub struct TileView {
     pub worse: bool,
 }
 
-/// A figure; the one in full stands in its title.
+/// A figure with how it changed.
 #[component]
 pub fn Tile(
     /// What it shows.
@@ -27,12 +28,11 @@ pub fn Tile(
     #[prop(into)]
     live: String,
 ) -> impl IntoView {
-    let title = (view.exact != view.value).then_some(view.exact);
     view! {
         <div class="tile">
             <dt>{view.label}</dt>
             <dd>
-                <strong title=title data-live=format!("{live}/value")>{view.value}</strong>
+                <strong><Number text=view.value exact=view.exact live=format!("{live}/value")/></strong>
                 <em class:worse=view.worse data-live=format!("{live}/change")>{view.change}</em>
             </dd>
         </div>

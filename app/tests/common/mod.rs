@@ -4,7 +4,7 @@
 
 pub mod browser;
 
-use app::ssr::{ConsoleSettings, ConsoleState, FigureAge, LiveCell, LiveFigures, LiveUse};
+use app::ssr::{ConsoleSettings, ConsoleState, FigureAge, LastSeconds, LiveCell, LiveFigures, LiveUse, SecondUse};
 use axum::Router;
 use control::{
     Actor, Control, Passwords, Secret, Sessions, SystemWallClock, Vault, WallClock, apply, members,
@@ -91,6 +91,19 @@ impl LiveUse for SteadyUse {
             workspaces: self.search.get().map(|id| (id.clone(), of_search)).into_iter().collect(),
         };
         vec![cell("qwen-plus", 440, 910_000), cell("qwen-flash", 180, 390_000), cell("wanx-image", 2, 0)]
+    }
+
+    /// Bursts that come and go, known for the last eight minutes; a quarter of them is the workspace's.
+    fn seconds(&self, _account: &AccountId, _model: &ModelCode, workspace: Option<&WorkspaceId>) -> LastSeconds {
+        let now_s = SystemWallClock.now_ms() / 1_000;
+        let part = if workspace.is_some() { 4 } else { 1 };
+        let second = |at_s: i64| {
+            let wave = u64::try_from((at_s * 7 % 13 + at_s / 3 % 5 - 6).max(0)).unwrap_or(0);
+            let refused = if wave > 8 { wave - 7 } else { 0 };
+            SecondUse { at_s, requests: wave / part, tokens: wave * 1_900 / part, refused: refused / part }
+        };
+        let seconds = (now_s - 480..now_s).map(second).filter(|it| it.requests + it.refused > 0).collect();
+        LastSeconds { since_s: now_s - 480, seconds }
     }
 }
 

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{Action, TimeRange};
+pub use store::rollup::{Figures, Histogram};
 use store::{
     Conn,
-    rollup::{Figures, HistogramPoint, Lane, Level, Point, SeriesKey, Sum},
+    rollup::{HistogramPoint, Lane, Level, Point, SeriesKey, Sum},
     workspace::WorkspaceRow,
 };
 
@@ -39,6 +40,8 @@ pub struct Monitoring {
     pub previous: Summary,
     /// One row a model and workspace, by model and workspace.
     pub rows: Vec<Row>,
+    /// One row a model and workspace of the batch lane, which no limit holds: in no tile and in no other row.
+    pub batch: Vec<Row>,
     /// Calls stopped before the limiter: they are in no row.
     pub stopped: i64,
 }
@@ -141,50 +144,60 @@ pub async fn show(control: &Control, actor: &Actor, query: &Query) -> Result<Mon
     let workspaces = conn.workspaces(actor.account()).await?;
     let workspace = filter(actor, &workspaces, &query.workspace)?;
     let range = control.kept().shown(query.range, now_ms);
-    let sums = sums(&mut conn, actor, &workspace, &query.model, range, now_ms).await?;
+    let of = Of { actor, workspace: &workspace, model: &query.model, now_ms };
+    let sums = of.sums(&mut conn, Lane::Limited, range).await?;
     let before = match control.kept().cut(range.previous(), now_ms) {
-        Some(previous) => self::sums(&mut conn, actor, &workspace, &query.model, previous, now_ms).await?,
+        Some(previous) => of.sums(&mut conn, Lane::Limited, previous).await?,
         None => Vec::new(),
     };
+    let batch = of.sums(&mut conn, Lane::Batch, range).await?;
     let stopped = conn.sums(actor.account(), Lane::Stopped, &workspace, "", range, now_ms).await?;
-    let rows: Vec<Row> = sums
-        .into_iter()
-        .map(|sum| {
-            let found = workspaces.iter().find(|it| it.id == sum.workspace_id);
-            Row {
-                model: sum.model_code.clone(),
-                workspace_id: sum.workspace_id.clone(),
-                workspace: found.map_or_else(|| sum.workspace_id.clone(), |it| it.name.clone()),
-                workspace_in_commands: found
-                    .map_or_else(|| sum.workspace_id.clone(), |it| it.command_name().to_owned()),
-                figures: figures::row(&sum.figures, sum.first_at_ms, range, now_ms),
-                sum,
-            }
-        })
-        .collect();
-    let mut rows = rows;
-    rows.sort_by(|a, b| (&a.model, &a.workspace).cmp(&(&b.model, &b.workspace)));
+    let rows = rows(sums, &workspaces, range, now_ms);
+    let batch = self::rows(batch, &workspaces, range, now_ms);
     Ok(Monitoring {
         range,
         workspace,
         summary: summary(rows.iter().map(|it| &it.sum)),
         previous: summary(before.iter()),
         rows,
+        batch,
         stopped: stopped.iter().map(|it| it.figures.calls).sum(),
     })
 }
 
-async fn sums(
-    conn: &mut Conn,
-    actor: &Actor,
-    workspace: &str,
-    model: &str,
-    range: TimeRange,
+/// Whose sums are asked for.
+struct Of<'a> {
+    actor: &'a Actor,
+    workspace: &'a str,
+    model: &'a str,
     now_ms: i64,
-) -> Result<Vec<Sum>> {
-    let mut sums = conn.sums(actor.account(), Lane::Limited, workspace, model, range, now_ms).await?;
-    sums.retain(|it| it.figures.calls > 0);
-    Ok(sums)
+}
+
+impl Of<'_> {
+    async fn sums(&self, conn: &mut Conn, lane: Lane, range: TimeRange) -> Result<Vec<Sum>> {
+        let mut sums =
+            conn.sums(self.actor.account(), lane, self.workspace, self.model, range, self.now_ms).await?;
+        sums.retain(|it| it.figures.calls > 0);
+        Ok(sums)
+    }
+}
+
+/// Sums with the names of their workspaces, by model and workspace.
+fn rows(sums: Vec<Sum>, workspaces: &[WorkspaceRow], range: TimeRange, now_ms: i64) -> Vec<Row> {
+    let row = |sum: Sum| {
+        let found = workspaces.iter().find(|it| it.id == sum.workspace_id);
+        Row {
+            model: sum.model_code.clone(),
+            workspace_id: sum.workspace_id.clone(),
+            workspace: found.map_or_else(|| sum.workspace_id.clone(), |it| it.name.clone()),
+            workspace_in_commands: found.map_or_else(|| sum.workspace_id.clone(), |it| it.command_name().to_owned()),
+            figures: figures::row(&sum.figures, sum.first_at_ms, range, now_ms),
+            sum,
+        }
+    };
+    let mut rows: Vec<Row> = sums.into_iter().map(row).collect();
+    rows.sort_by(|a, b| (&a.model, &a.workspace).cmp(&(&b.model, &b.workspace)));
+    rows
 }
 
 fn summary<'a>(sums: impl Iterator<Item = &'a Sum>) -> Summary {
@@ -220,7 +233,7 @@ pub struct Charts {
     pub step_ms: i64,
     /// Counts by step; steps without calls are left out.
     pub points: Vec<Point>,
-    /// Latencies by step, likewise.
+    /// Latencies by step, likewise; none from [`points`].
     pub histograms: Vec<HistogramPoint>,
 }
 
@@ -236,6 +249,18 @@ pub fn step_ms(range: TimeRange) -> i64 {
 /// # Errors
 /// [`ControlError::NotFound`] for a workspace the actor does not see.
 pub async fn charts(control: &Control, actor: &Actor, query: &Query) -> Result<Charts> {
+    along(control, actor, query, true).await
+}
+
+/// Counts along the range without latencies, which are the larger part of what is read.
+///
+/// # Errors
+/// [`ControlError::NotFound`] for a workspace the actor does not see.
+pub async fn points(control: &Control, actor: &Actor, query: &Query) -> Result<Charts> {
+    along(control, actor, query, false).await
+}
+
+async fn along(control: &Control, actor: &Actor, query: &Query, latencies: bool) -> Result<Charts> {
     actor.authorise(Action::View)?;
     let now_ms = control.now_ms();
     let mut conn = control.store().read().await?;
@@ -249,12 +274,10 @@ pub async fn charts(control: &Control, actor: &Actor, query: &Query) -> Result<C
     let range = control.kept().shown(query.range, now_ms);
     // Within an hour of which the minutes are gone there is nothing to draw.
     let step_ms = step_ms(range).max(control.kept().finest(range.from_ms, now_ms).ms());
-    Ok(Charts {
-        range,
-        step_ms,
-        points: conn.points(&series, range, step_ms, now_ms).await?,
-        histograms: conn.histograms(&series, range, step_ms, now_ms).await?,
-    })
+    let points = conn.points(&series, range, step_ms, now_ms).await?;
+    let histograms =
+        if latencies { conn.histograms(&series, range, step_ms, now_ms).await? } else { Vec::new() };
+    Ok(Charts { range, step_ms, points, histograms })
 }
 
 #[cfg(test)]

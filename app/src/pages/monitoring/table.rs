@@ -1,9 +1,10 @@
 //! The nine columns of the range: one row for each model, unfolding into its workspaces.
 
 use crate::{
-    api::monitoring::{Figure, GroupView, MonitoringQuery, PartView, RowView},
+    api::monitoring::{Figure, GroupView, MonitoringQuery, PagesView, PartView, RowView},
+    format::whole,
     paths,
-    ui::{Icon, Meter, SortHeader, next_order},
+    ui::{Icon, Meter, Number, SortHeader},
 };
 use leptos::prelude::*;
 
@@ -20,33 +21,93 @@ const COLUMNS: [(&str, &str, &str); 9] = [
     ("Avg Latency", "avg_latency", ""),
 ];
 
-/// The table, its CSV, and the calls that are in no row.
+/// The form that the headers' buttons belong to.
+const SORTING: &str = "sorting";
+
+/// The table, its CSV, its pages, and the calls that are in no row.
 #[component]
-pub(super) fn ModelTable(query: MonitoringQuery, groups: Vec<GroupView>, stopped: String) -> impl IntoView {
+pub(super) fn ModelTable(
+    query: MonitoringQuery,
+    groups: Vec<GroupView>,
+    pages: PagesView,
+    stopped: String,
+) -> impl IntoView {
     let headers: Vec<_> = COLUMNS
         .iter()
         .map(|(label, column, unit)| {
-            let to = MonitoringQuery { sort: next_order(&query.sort, column), ..query.clone() }.address(paths::MONITORING);
-            view! { <SortHeader label=label column=column unit=unit number=!matches!(*column, "model" | "workspace") sort=query.sort.clone() to=to/> }
+            view! { <SortHeader label=label column=column unit=unit number=!matches!(*column, "model" | "workspace") sort=query.sort.clone() form=SORTING/> }
         })
         .collect();
-    let csv = query.address(paths::MONITORING_CSV);
+    let csv = MonitoringQuery { after: String::new(), ..query.clone() }.address(paths::MONITORING_CSV);
+    let folds = groups.iter().any(|it| it.parts.len() > 1);
+    let order = if query.sort.is_empty() { "highest use of its limit first" } else { "" };
+    let shown = groups.len();
     let rows: Vec<_> = groups.into_iter().map(|it| view! { <Group group=it/> }).collect();
+    let fold = folds.then(|| {
+        view! { <button type="button" class="button quiet small needs-script" data-fold-all="" aria-expanded="true">"Fold all"</button> }
+    });
     view! {
         <section class="panel" aria-labelledby="by-model">
             <div class="panel-head">
-                <h2 id="by-model">"Models"</h2>
-                <a class="button quiet small" href=csv rel="external" download="monitoring.csv"><Icon name="download"/>"CSV"</a>
+                <h2 id="by-model">"Models "<small>{order}</small></h2>
+                <span class="row">
+                    {fold}
+                    <a class="button quiet small" href=csv rel="external" download="monitoring.csv"><Icon name="download"/>"CSV"</a>
+                </span>
             </div>
-            <div class="scroll" tabindex="0" role="group" aria-labelledby="by-model">
-                <table class="pinned figures">
+            <Sorting query=query/>
+            <div class="scroll tall" tabindex="0" role="group" aria-labelledby="by-model">
+                <table class="pinned headed figures">
                     <thead><tr>{headers}</tr></thead>
                     {rows}
                 </table>
             </div>
+            <Pages pages=pages shown=shown/>
         </section>
-        {(!stopped.is_empty()).then(|| view! { <p class="soft">{stopped}</p> })}
+        <p class="soft" data-live="stopped">{stopped}</p>
     }
+}
+
+/// What stays of the address when the table is sorted.
+#[component]
+fn Sorting(query: MonitoringQuery) -> impl IntoView {
+    let kept = [
+        ("range", query.range),
+        ("from", query.from),
+        ("to", query.to),
+        ("offset", query.offset),
+        ("zoom", query.zoom),
+        ("workspace", query.workspace),
+        ("model", query.model),
+    ];
+    let hidden: Vec<_> = kept
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| view! { <input type="hidden" name=name value=value/> })
+        .collect();
+    view! { <form id=SORTING method="get" action=paths::MONITORING hidden>{hidden}</form> }
+}
+
+#[component]
+fn Pages(pages: PagesView, shown: usize) -> impl IntoView {
+    if pages.first.is_empty() && pages.next.is_empty() {
+        return None;
+    }
+    let number = |n: usize| whole(n as u64);
+    let words = format!(
+        "Models {} to {} of {}",
+        number(pages.before + 1),
+        number(pages.before + shown),
+        number(pages.models)
+    );
+    let link = |to: String, words: &'static str| (!to.is_empty()).then(|| view! { <a class="button quiet small" href=to>{words}</a> });
+    Some(view! {
+        <nav class="row pages" aria-label="Pages of models">
+            <span class="soft grow">{words}</span>
+            {link(pages.first, "First page")}
+            {link(pages.next, "Next page")}
+        </nav>
+    })
 }
 
 /// A model's rows are one `<tbody>`, so that folding hides the right ones.
@@ -89,16 +150,15 @@ fn Group(group: GroupView) -> impl IntoView {
 
 #[component]
 fn Figures(row: RowView, key: String) -> impl IntoView {
-    let plain = |figure: Figure, column: &str| {
-        let title = (!figure.exact.is_empty()).then_some(figure.exact);
-        view! { <td class="number" title=title data-live=format!("{key}/{column}")>{figure.text}</td> }
+    let number = |figure: Figure, column: &str| {
+        view! { <Number text=figure.text exact=figure.exact live=format!("{key}/{column}")/> }
     };
+    let plain = |figure: Figure, column: &str| view! { <td class="number">{number(figure, column)}</td> };
     let with_meter = |figure: Figure, used: u64, limit: Option<u64>, column: &str| {
-        let title = (!figure.exact.is_empty()).then_some(figure.exact);
         view! {
-            <td class="number" title=title>
+            <td class="number">
                 <span class="withmeter">
-                    <span data-live=format!("{key}/{column}")>{figure.text}</span>
+                    {number(figure, column)}
                     <Meter used=used limit=limit live=format!("{key}/{column}-bar")/>
                 </span>
             </td>
@@ -110,7 +170,7 @@ fn Figures(row: RowView, key: String) -> impl IntoView {
         {with_meter(row.avg_rpm, row.rpm, row.rpm_limit, "avg_rpm")}
         {plain(row.calls, "total_calls")}
         {plain(row.failed, "failed_calls")}
-        <td class="number" class:bad-text=failing data-live=format!("{key}/failure_rate")>{row.failure_rate.text}</td>
+        <td class="number" class:bad-text=failing>{number(row.failure_rate, "failure_rate")}</td>
         {plain(row.ttft, "avg_ttft")}
         {plain(row.latency, "avg_latency")}
     }

@@ -37,8 +37,6 @@ impl Averages {
     }
 
     fn row(&self) -> RowView {
-        let optional =
-            |value: Option<f64>| value.map_or_else(nothing, |ms| figure(millis(ms), format!("{} ms", decimal(ms))));
         RowView {
             avg_tpm: if self.tpm_limit.is_none() && self.tpm == 0.0 {
                 nothing()
@@ -46,11 +44,11 @@ impl Averages {
                 figure(compact(round(self.tpm)), decimal(self.tpm))
             },
             avg_rpm: figure(mean(self.rpm), decimal(self.rpm)),
-            calls: figure(compact(self.calls), whole(self.calls)),
-            failed: figure(compact(self.failed), whole(self.failed)),
+            calls: count(self.calls),
+            failed: count(self.failed),
             failure_rate: self.failure_rate().map_or_else(nothing, |it| figure(percent(it), String::new())),
-            ttft: optional(self.ttft_ms),
-            latency: optional(self.latency_ms),
+            ttft: time(self.ttft_ms),
+            latency: time(self.latency_ms),
             tpm: round(self.tpm),
             tpm_limit: self.tpm_limit,
             rpm: round(self.rpm),
@@ -67,6 +65,16 @@ fn nothing() -> Figure {
 fn figure(text: String, exact: String) -> Figure {
     let exact = if exact == text { String::new() } else { exact };
     Figure { text, exact }
+}
+
+/// A count.
+pub(super) fn count(n: u64) -> Figure {
+    figure(compact(n), whole(n))
+}
+
+/// A mean time in milliseconds; a dash where there is none.
+pub(super) fn time(ms: Option<f64>) -> Figure {
+    ms.map_or_else(nothing, |ms| figure(millis(ms), format!("{} ms", decimal(ms))))
 }
 
 /// Two decimals and grouped thousands.
@@ -162,6 +170,13 @@ pub(super) fn ordered(mut groups: Vec<Group>, sort: &str) -> Vec<Group> {
         groups.reverse();
     }
     groups
+}
+
+/// The models by use of their limits, the most critical first, however the rows are ordered.
+pub(super) fn critical(groups: &[Group]) -> Vec<String> {
+    let mut by_use: Vec<&Group> = groups.iter().collect();
+    by_use.sort_by(|a, b| b.total.criticality().total_cmp(&a.total.criticality()).then_with(|| a.model.cmp(&b.model)));
+    by_use.into_iter().map(|it| it.model.clone()).collect()
 }
 
 /// Groups as they are written.
