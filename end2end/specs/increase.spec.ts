@@ -1,5 +1,5 @@
 import type { Page } from "@playwright/test";
-import { expectSound } from "../support/sound";
+import { expectSound, hasScript } from "../support/sound";
 import { expect, test } from "../support/test";
 
 const OPEN = "Increase Rate Limit Temporarily";
@@ -63,4 +63,45 @@ test("what cannot be is refused at the field, and nothing changes", async ({ pag
   await page.goto("/monitoring/rate-limit");
   await expect(limits(page, "qwen-turbo")).not.toContainText("9,000,000");
   await expect(page.getByRole("cell", { name: "qwen-turbo", exact: true })).toHaveCount(0);
+});
+
+test("a model at its upper limit is not offered, its increase is renewed or ended, and the history stays", async ({ page }) => {
+  await page.goto("/monitoring/rate-limit?increase=qwen-flash");
+  await ask(page, "qwen-flash", "10000000");
+  const row = limits(page, "qwen-flash");
+  await expect(row).toContainText("10,000,000");
+  await expect(row.getByRole("link", { name: "Renew qwen-flash" })).toBeVisible();
+  await page.getByRole("button", { name: OPEN }).click();
+  const dialog = page.getByRole("dialog");
+  await expect(dialog.getByLabel("Model").locator("option[value=qwen-flash]")).toHaveCount(0);
+  await expect(dialog.getByLabel("Model").locator("option[value=qwen-image]")).toHaveCount(0);
+  await dialog.getByRole("link", { name: "Cancel" }).click();
+
+  const running = page.getByRole("row", { name: /increased · 29 days 23 h left/ });
+  await expect(running.first()).toBeVisible();
+  await expectSound(page);
+  const before = await history(page).getByRole("row").count();
+  await page.getByRole("button", { name: "End now qwen-flash" }).click();
+  await expect(limits(page, "qwen-flash")).not.toContainText("Renew");
+  const first = history(page).getByRole("row").nth(1);
+  await expect(first).toContainText("qwen-flash");
+  await expect(first).toContainText(/ended/i);
+  expect(await history(page).getByRole("row").count()).toBe(before);
+});
+
+test("the dialog says what the choice and the number mean", async ({ page }) => {
+  await page.goto("/monitoring/rate-limit?increase=qwen-turbo");
+  const dialog = page.getByRole("dialog");
+  const fact = (name: string) => dialog.locator(`dt:text-is("${name}") + dd`);
+  await expect(fact("Current quota")).toHaveText("100,000");
+  await expect(fact("Upper limit")).toHaveText("400,000");
+  await expect(fact("Default")).toHaveText("100,000");
+  await expect(fact("Tokens per second")).toHaveText("1,667");
+  await expect(fact("Peak use, last 7 days")).toHaveText(/^[\d,]+$/);
+  await expect(dialog).toContainText(/Holds until \d{4}-/);
+  if (!hasScript()) return;
+  await dialog.getByLabel("Token Rate Limit").fill("240000");
+  await expect(fact("Tokens per second")).toHaveText("4,000");
+  await dialog.getByLabel("Model").selectOption("qwen-plus");
+  await expect(fact("Upper limit")).toHaveText("2,000,000");
 });

@@ -103,6 +103,11 @@ export class Installation {
     this.run(["apply", file]);
   }
 
+  /** Gives another account the same provider and models. */
+  applyTo(account: string): void {
+    this.run(["apply", "--account", account, path.join(this.folder, "apply.toml")]);
+  }
+
   /** A new key of a workspace, as soon as the gateway takes it. */
   async key(workspace: string): Promise<string> {
     const key = this.run(["key", "create", "--workspace", workspace]).trim();
