@@ -171,7 +171,11 @@ mod tests {
         let kept = seconds.of(&account, &model, None).seconds;
         assert_eq!((kept.len(), kept[0].at_s), (600, 1_400));
         seconds.charge(whose, 1_000_000, 1, 0);
-        assert_eq!(seconds.of(&account, &model, None).seconds.len(), 600, "a settlement that is too late changes nothing");
+        assert_eq!(
+            seconds.of(&account, &model, None).seconds.len(),
+            600,
+            "a settlement that is too late changes nothing"
+        );
         seconds.sweep(1_999_000 + 599_000);
         assert_eq!(seconds.of(&account, &model, None).seconds.len(), 600);
         seconds.sweep(1_999_000 + 601_000);

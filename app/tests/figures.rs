@@ -23,9 +23,9 @@ use control::{
     Actor, Passwords,
     increases::{self, IncreaseForm},
 };
-use store::rollup::{Batch, CallDelta, Figures, Histogram, Lane, SeriesKey};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
+use store::rollup::{Batch, CallDelta, Figures, Histogram, Lane, SeriesKey};
 use tower::ServiceExt;
 
 const HOUR: i64 = 3_600_000;
@@ -299,7 +299,9 @@ async fn a_drawing_of_one_model_reads_its_calls_a_minute() {
     let rows = calls.svg.split("data-rows=\"").nth(1).unwrap().split('"').next().unwrap();
     let shown: Vec<f64> = rows.split(';').map(number).collect();
     let expected: Vec<f64> = (0..50)
-        .map(|i| slow_sum(&deltas, &Lane::Limited, "qwen-plus", from + i * 60_000, from + (i + 1) * 60_000).calls as f64)
+        .map(|i| {
+            slow_sum(&deltas, &Lane::Limited, "qwen-plus", from + i * 60_000, from + (i + 1) * 60_000).calls as f64
+        })
         .collect();
     assert_eq!(shown, expected, "{rows}");
     let first = expected.iter().position(|it| *it > 0.0).unwrap();

@@ -68,7 +68,11 @@ pub(super) fn seen(_: &Event) {
 /// Holds the figures still, or lets them go on.
 pub(super) fn pause() {
     PAUSED.set(!PAUSED.get());
-    if PAUSED.get() { disconnect() } else { connect() }
+    if PAUSED.get() {
+        disconnect()
+    } else {
+        connect()
+    }
     say();
 }
 

@@ -1,8 +1,8 @@
 //! Instants in the reader's own zone; the server writes them in UTC.
 
 use crate::format;
-use web_sys::{Document, Element, Event, HtmlInputElement};
 use wasm_bindgen::JsCast;
+use web_sys::{Document, Element, Event, HtmlInputElement};
 
 /// Rewrites every instant and every place that names the zone; what is folded away waits until it is opened.
 pub(super) fn show_local(root: &Element) {

@@ -59,9 +59,8 @@ fn Content(view: MonitoringView) -> impl IntoView {
     let drawn = view.drawn.join("\n");
     let live = view.range.live.then(|| view! { <LiveBar page=address drawn=drawn empty=empty/> });
     let zoom = view.range.zoom.clone();
-    let draw = |charts: Vec<_>| {
-        charts.into_iter().map(|it| view! { <Chart chart=it zoom=zoom.clone()/> }).collect::<Vec<_>>()
-    };
+    let draw =
+        |charts: Vec<_>| charts.into_iter().map(|it| view! { <Chart chart=it zoom=zoom.clone()/> }).collect::<Vec<_>>();
     let stopped = view.stopped;
     let body = match (empty, view.first_use) {
         (true, Some(first_use)) => view! { <FirstUse view=first_use stopped=stopped/> }.into_any(),

@@ -46,7 +46,8 @@ fn Content(view: RateLimitView, query: RateLimitQuery) -> impl IntoView {
     let history: Vec<_> = view.history.into_iter().map(|it| view! { <HistoryRow increase=it/> }).collect();
     let asked = Some(query.increase).filter(|it| !it.is_empty());
     let table = if none {
-        let to = if allowed { view! { <p><a href=paths::MODELS>"Add models"</a></p> }.into_any() } else { ().into_any() };
+        let to =
+            if allowed { view! { <p><a href=paths::MODELS>"Add models"</a></p> }.into_any() } else { ().into_any() };
         view! { <div class="padded"><Empty title="This account has no model yet">{to}</Empty></div> }.into_any()
     } else {
         view! { <Limits rows=rows.into_any()/> }.into_any()
@@ -111,7 +112,8 @@ fn Limits(rows: AnyView) -> impl IntoView {
 fn LimitRow(limit: LimitView, allowed: bool) -> impl IntoView {
     let key = |what: &str| format!("{}/{what}", limit.model);
     let raised = limit.increase.is_some();
-    let running = limit.increase.clone().map(|it| view! { <Running running=it model=limit.model.clone() allowed=allowed/> });
+    let running =
+        limit.increase.clone().map(|it| view! { <Running running=it model=limit.model.clone() allowed=allowed/> });
     let word = match (allowed, limit.has_room(), raised) {
         (true, true, _) => Some("Increase"),
         (true, false, true) => Some("Renew"),
@@ -237,5 +239,6 @@ fn Pages(newest: bool, older: String) -> impl IntoView {
     let older = (!older.is_empty()).then(|| {
         view! { <a class="button quiet small" href=paths::with_query(paths::RATE_LIMIT, &[("before", &older)])>"Older"</a> }
     });
-    (first.is_some() || older.is_some()).then(|| view! { <nav class="row pages" aria-label="Pages of the history">{first}{older}</nav> })
+    (first.is_some() || older.is_some())
+        .then(|| view! { <nav class="row pages" aria-label="Pages of the history">{first}{older}</nav> })
 }

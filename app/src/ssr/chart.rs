@@ -117,7 +117,8 @@ impl Drawing {
         }
         for (step, anchor) in [(0, "start"), (1, "middle"), (2, "end")] {
             let ms = self.axis.from_ms + (self.axis.to_ms - self.axis.from_ms) / 2 * step;
-            let words = if self.axis.label == "day" { crate::format::day_text(ms) } else { crate::format::clock_text(ms) };
+            let words =
+                if self.axis.label == "day" { crate::format::day_text(ms) } else { crate::format::clock_text(ms) };
             let _ = write!(
                 self.ground,
                 r#"<text x="{}%" y="100%" dy="17" text-anchor="{anchor}" data-local="{}" data-at="{}">{words}</text>"#,
@@ -144,13 +145,8 @@ impl Drawing {
     fn path(&self, run: &[(i64, f64)]) -> String {
         let mut path = String::new();
         for (i, (ms, value)) in run.iter().enumerate() {
-            let _ = write!(
-                path,
-                "{}{:.1} {:.1}",
-                if i == 0 { "M" } else { "L" },
-                self.axis.x(*ms),
-                y(*value, self.top)
-            );
+            let _ =
+                write!(path, "{}{:.1} {:.1}", if i == 0 { "M" } else { "L" }, self.axis.x(*ms), y(*value, self.top));
         }
         if run.len() == 1 {
             path.push_str("h4");

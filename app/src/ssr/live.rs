@@ -21,7 +21,12 @@ use axum::{
 };
 use control::Sessions;
 use domain::{AccountId, ModelCode, WorkspaceId};
-use std::{collections::{BTreeMap, BTreeSet}, convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tower_sessions::{Session, session::Id};
 

@@ -175,8 +175,7 @@ struct Of<'a> {
 
 impl Of<'_> {
     async fn sums(&self, conn: &mut Conn, lane: Lane, range: TimeRange) -> Result<Vec<Sum>> {
-        let mut sums =
-            conn.sums(self.actor.account(), lane, self.workspace, self.model, range, self.now_ms).await?;
+        let mut sums = conn.sums(self.actor.account(), lane, self.workspace, self.model, range, self.now_ms).await?;
         sums.retain(|it| it.figures.calls > 0);
         Ok(sums)
     }
@@ -275,8 +274,7 @@ async fn along(control: &Control, actor: &Actor, query: &Query, latencies: bool)
     // Within an hour of which the minutes are gone there is nothing to draw.
     let step_ms = step_ms(range).max(control.kept().finest(range.from_ms, now_ms).ms());
     let points = conn.points(&series, range, step_ms, now_ms).await?;
-    let histograms =
-        if latencies { conn.histograms(&series, range, step_ms, now_ms).await? } else { Vec::new() };
+    let histograms = if latencies { conn.histograms(&series, range, step_ms, now_ms).await? } else { Vec::new() };
     Ok(Charts { range, step_ms, points, histograms })
 }
 

@@ -1,10 +1,6 @@
 //! The batch lane, apart from everything that limits hold.
 
-use crate::{
-    api::monitoring::BatchView,
-    format::NOTHING,
-    ui::Number,
-};
+use crate::{api::monitoring::BatchView, format::NOTHING, ui::Number};
 use leptos::prelude::*;
 
 /// Calls that no limit holds; nothing where there were none.

@@ -43,7 +43,8 @@ pub(super) fn InUseNow(models: Vec<NowView>, workspace: bool, more: usize) -> im
 #[component]
 fn Row(now: NowView) -> impl IntoView {
     let key = |what: &str| format!("{}/now/{what}", now.model);
-    let cell = |used: u64, limit: Option<u64>, what: &str| match limit {
+    let cell = |used: u64, limit: Option<u64>, what: &str| {
+        match limit {
         Some(limit) => view! {
             <td>
                 <span class="share"><span data-live=key(what)>{compact(used)}</span><small title=whole(limit)>" / "{compact(limit)}</small></span>
@@ -52,6 +53,7 @@ fn Row(now: NowView) -> impl IntoView {
         }
         .into_any(),
         None => view! { <td>{NOTHING}</td> }.into_any(),
+    }
     };
     view! {
         <tr>

@@ -89,8 +89,8 @@ pub(super) fn Filters(
     } else {
         view! { <a class="bare" href=range.forward aria-label="One range later">"›"</a> }.into_any()
     };
-    let unzoom = (!range.unzoom.is_empty())
-        .then(|| view! { <a class="button quiet small" href=range.unzoom>"Undo zoom"</a> });
+    let unzoom =
+        (!range.unzoom.is_empty()).then(|| view! { <a class="button quiet small" href=range.unzoom>"Undo zoom"</a> });
     let custom = query.clone();
     view! {
         <form class="filters" method="get" action=paths::MONITORING>

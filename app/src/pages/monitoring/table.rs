@@ -94,13 +94,11 @@ fn Pages(pages: PagesView, shown: usize) -> impl IntoView {
         return None;
     }
     let number = |n: usize| whole(n as u64);
-    let words = format!(
-        "Models {} to {} of {}",
-        number(pages.before + 1),
-        number(pages.before + shown),
-        number(pages.models)
-    );
-    let link = |to: String, words: &'static str| (!to.is_empty()).then(|| view! { <a class="button quiet small" href=to>{words}</a> });
+    let words =
+        format!("Models {} to {} of {}", number(pages.before + 1), number(pages.before + shown), number(pages.models));
+    let link = |to: String, words: &'static str| {
+        (!to.is_empty()).then(|| view! { <a class="button quiet small" href=to>{words}</a> })
+    };
     Some(view! {
         <nav class="row pages" aria-label="Pages of models">
             <span class="soft grow">{words}</span>

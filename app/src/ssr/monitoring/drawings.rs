@@ -256,9 +256,8 @@ impl Along {
         let found: BTreeMap<i64, [Option<f64>; 3]> =
             charts.histograms.iter().map(|it| (it.at_ms, of(&it.latency))).collect();
         let at = |step: i64| found.get(&step).copied().unwrap_or_default();
-        let written = |values: [Option<f64>; 3]| {
-            values.map(|it| it.map_or_else(|| NOTHING.to_owned(), millis)).to_vec()
-        };
+        let written =
+            |values: [Option<f64>; 3]| values.map(|it| it.map_or_else(|| NOTHING.to_owned(), millis)).to_vec();
         let highest = found.values().flatten().filter_map(|it| *it).fold(0.0, f64::max);
         let (unit, divided) = if highest < 2_000.0 { (" ms", 1.0) } else { (" s", 1_000.0) };
         let mut drawing = Drawing::new(self.axis(), highest / divided, unit, None);

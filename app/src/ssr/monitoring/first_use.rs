@@ -19,9 +19,7 @@ pub(super) async fn of(state: &ConsoleState, caller: &Caller, now_ms: i64) -> Re
     }
     let models = control::models::list(control, actor).await.map_err(failure)?;
     let keys = control::keys::list(control, actor, None).await.map_err(failure)?;
-    let works = |it: &&control::keys::KeyView| {
-        it.revoked_at.is_none() && it.expires_at.is_none_or(|at| at > now_ms)
-    };
+    let works = |it: &&control::keys::KeyView| it.revoked_at.is_none() && it.expires_at.is_none_or(|at| at > now_ms);
     // Who may not see providers counts those that models name.
     let providers = match control::providers::list(control, actor).await {
         Ok(providers) => providers.len(),

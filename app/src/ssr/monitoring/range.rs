@@ -124,12 +124,8 @@ fn zoom(query: &MonitoringQuery, asked: &Asked) -> String {
     let mut from: Vec<&str> = query.zoom.split(',').filter(|it| !it.is_empty()).collect();
     from.push(&here);
     let from = from.split_off(from.len().saturating_sub(ZOOMS)).join(",");
-    let pairs = [
-        ("zoom", from.as_str()),
-        ("workspace", &query.workspace),
-        ("model", &query.model),
-        ("sort", &query.sort),
-    ];
+    let pairs =
+        [("zoom", from.as_str()), ("workspace", &query.workspace), ("model", &query.model), ("sort", &query.sort)];
     paths::with_query(paths::MONITORING, &pairs)
 }
 
@@ -143,7 +139,8 @@ fn unzoomed(query: &MonitoringQuery) -> Option<MonitoringQuery> {
         return Some(query.over(preset.as_str()));
     }
     let (from, to) = last.split_once('-')?;
-    let ms = |it: &str| it.parse::<i64>().ok()?.checked_mul(MINUTE_MS).filter(|it| (0..=4_102_444_800_000).contains(it));
+    let ms =
+        |it: &str| it.parse::<i64>().ok()?.checked_mul(MINUTE_MS).filter(|it| (0..=4_102_444_800_000).contains(it));
     Some(MonitoringQuery { zoom: rest.to_owned(), ..between(query, ms(from)?, ms(to)?) })
 }
 
@@ -184,7 +181,10 @@ mod tests {
         let mut typed = query("", "2026-03-01T12:00", "2026-04-01T12:00");
         typed.offset = "60,120".to_owned();
         let range = asked(&typed, NOW).range;
-        assert_eq!((iso(range.from_ms), iso(range.to_ms)), ("2026-03-01T11:00:00Z".into(), "2026-04-01T10:00:00Z".into()));
+        assert_eq!(
+            (iso(range.from_ms), iso(range.to_ms)),
+            ("2026-03-01T11:00:00Z".into(), "2026-04-01T10:00:00Z".into())
+        );
         typed.offset = "60".to_owned();
         assert_eq!(iso(asked(&typed, NOW).range.to_ms), "2026-04-01T11:00:00Z");
     }
