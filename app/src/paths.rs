@@ -16,8 +16,6 @@ pub const FIND_REFUSAL: &str = "/monitoring/refusals/find";
 pub const WORKSPACES: &str = "/settings/workspaces";
 /// Models.
 pub const MODELS: &str = "/settings/models";
-/// Models of a provider that are not here yet.
-pub const IMPORT: &str = "/settings/models/import";
 /// Providers.
 pub const PROVIDERS: &str = "/settings/providers";
 /// API keys.

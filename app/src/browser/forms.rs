@@ -84,7 +84,9 @@ pub(crate) fn show(form: &HtmlFormElement, answer: Result<Outcome, ApiError>) {
             if let Some(place) = place.and_then(|it| it.dyn_into::<HtmlElement>().ok()) {
                 place.set_inner_html(&markup);
                 if let Some(document) = document() {
-                    super::times::show_local(&document);
+                    if let Some(root) = document.document_element() {
+                        super::times::show_local(&root);
+                    }
                 }
                 let _ = place.focus();
             }
