@@ -257,7 +257,7 @@ pub(crate) fn table_rows(rows: impl DoubleEndedIterator<Item = (i64, Vec<String>
 }
 
 fn scale(value: f64) -> String {
-    if value.fract() != 0.0 && value < 10.0 { format!("{value:.1}") } else { short(round(value)) }
+    if value.fract() != 0.0 && value < 100.0 { format!("{value:.1}") } else { short(round(value)) }
 }
 
 /// `1M` and not `1.0M`: a scale has round numbers.
