@@ -132,7 +132,6 @@ impl Running {
 /// # Errors
 /// What could not be started, in one line that says what and where.
 pub async fn start(settings: Settings) -> Outcome<Running> {
-    descriptors::raise(settings.max_connections, settings.max_provider_connections);
     let console_listener = bind(settings.console_addr, "console_addr", false)?;
     let threads = if settings.gateway_threads == 0 { cores() } else { settings.gateway_threads };
     let gateway_listeners = bind_many(settings.gateway_addr, threads)?;
@@ -198,6 +197,8 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
         .map(|(n, listener)| gateway_thread(n, listener, Arc::clone(&gateway), stop.gateway.clone()))
         .collect::<io::Result<_>>()?;
 
+    // Not before: what cannot start says so in one line.
+    descriptors::raise(settings.max_connections, settings.max_provider_connections);
     let set_up_token = setup::begin(&control).await?.map(|it| it.expose().clone());
     let state = ConsoleState {
         control: control.clone(),
