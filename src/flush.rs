@@ -13,7 +13,7 @@ use std::{
 };
 
 use control::{SystemWallClock, WallClock};
-use gateway::Records;
+use gateway::{Outcome, Record, Records};
 use limiter::{CellKey, Learned, Ledger};
 use parking_lot::Mutex;
 use store::{Store, rollup::Peak, usage::UsageFlush};
