@@ -83,10 +83,8 @@ pub(crate) fn show(form: &HtmlFormElement, answer: Result<Outcome, ApiError>) {
             let place = form.query_selector("[data-shown]").ok().flatten();
             if let Some(place) = place.and_then(|it| it.dyn_into::<HtmlElement>().ok()) {
                 place.set_inner_html(&markup);
-                if let Some(document) = document() {
-                    if let Some(root) = document.document_element() {
-                        super::times::show_local(&root);
-                    }
+                if let Some(root) = document().and_then(|it| it.document_element()) {
+                    super::times::show_local(&root);
                 }
                 let _ = place.focus();
             }

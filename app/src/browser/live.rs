@@ -69,9 +69,9 @@ pub(super) fn seen(_: &Event) {
 pub(super) fn pause() {
     PAUSED.set(!PAUSED.get());
     if PAUSED.get() {
-        disconnect()
+        disconnect();
     } else {
-        connect()
+        connect();
     }
     say();
 }
