@@ -81,8 +81,8 @@ impl Installation {
     }
 
     /// A setting from the next command on, by its variable.
-    pub(crate) fn set(&mut self, variable: &'static str, value: impl ToString) {
-        self.settings.push((variable, value.to_string()));
+    pub(crate) fn set(&mut self, variable: &'static str, value: &str) {
+        self.settings.push((variable, value.to_owned()));
     }
 
     /// From the next start on, the gateway listens elsewhere.

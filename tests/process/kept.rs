@@ -21,7 +21,7 @@ fn roomy(sluice: &mut Installation) -> String {
     let further = format!("dashscope_base_url = \"{native}\"\nanthropic_base_url = \"{anthropic}\"\n[[model]]");
     sluice.write("models.toml", &file.replace("[[model]]", &further));
     sluice.done(&["apply", "models.toml"]);
-    sluice.set("SLUICE_SURGE_FLOOR", 1_000_000);
+    sluice.set("SLUICE_SURGE_FLOOR", "1000000");
     sluice.key("search")
 }
 

@@ -235,8 +235,8 @@ async fn surge_numbers_are_those_of_the_installation() {
         lines.iter().filter(|it| it.contains(r#""cause":"surge""#)).count()
     };
     assert_eq!(surges(&sluice), 2, "ten are half of the second's twenty");
-    sluice.set("SLUICE_SURGE_FLOOR", 11);
+    sluice.set("SLUICE_SURGE_FLOOR", "11");
     assert_eq!(surges(&sluice), 1);
-    sluice.set("SLUICE_SURGE_SHARE_PERCENT", 60);
+    sluice.set("SLUICE_SURGE_SHARE_PERCENT", "60");
     assert_eq!(surges(&sluice), 0);
 }
