@@ -471,10 +471,12 @@ mod tests {
             let before = begin();
             let slot = before.workspace(&WorkspaceId::new("w"));
             let folder = folder.path().join(round.to_string());
+            let seconds = Arc::new(Seconds::new(0));
             let mut flush = Flush {
                 store: store.clone(),
                 records: Arc::new(Records::new(1)),
-                usage: Usage::new(Arc::clone(&before), "this".to_owned(), Durability::Relaxed),
+                usage: Usage::new(Arc::clone(&before), Arc::clone(&seconds), "this".to_owned(), Durability::Relaxed),
+                seconds,
                 journal: Some(Journal::new(Arc::clone(&before), &folder, 1).expect("a folder can be made")),
                 ledger: Arc::clone(&before),
                 kept: Arc::default(),
