@@ -16,7 +16,7 @@ use proptest::prelude::*;
 
 const OFFSET: i64 = 1_700_000_000_000_000;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Step {
     Advance(u64),
     Call {
