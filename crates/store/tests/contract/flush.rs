@@ -42,7 +42,7 @@ async fn counted(store: &Store) -> i64 {
 
 async fn a_packet_handed_in_twice_counts_once(store: &Store, other: &Store) {
     let (one, two) = (packet("run", 1, 1), packet("run", 2, 10));
-    store.append(&[one.clone()], None).await.unwrap();
+    store.append(std::slice::from_ref(&one), None).await.unwrap();
     assert_eq!(counted(store).await, 0, "it is durable and waits");
     // The answer was lost: it comes again, with the next one, before and after it was added up.
     store.append(&[one.clone(), two.clone()], None).await.unwrap();
