@@ -6,7 +6,7 @@ use std::{
     path::Path,
     str::FromStr,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use sqlx::{
@@ -28,6 +28,9 @@ static POSTGRES: Migrator = sqlx::migrate!("../../migrations/postgres");
 
 /// How long one waits for another process's transaction, or for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Between two attempts to open a file that another process is just opening.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// An open database. Cheap to clone; all clones share connections.
 #[derive(Clone)]
@@ -284,16 +287,27 @@ async fn open_sqlite(url: &str, address: &str) -> Result<Pools> {
         // `normal` may lose the last commits at a power cut, and no committed change may be lost.
         .synchronous(SqliteSynchronous::Full);
     let pool = || PoolOptions::<Sqlite>::new().acquire_timeout(PATIENCE).test_before_acquire(false);
-    let writer = pool()
-        .max_connections(1)
-        .min_connections(1)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .connect_with(writing)
-        .await
-        .map_err(|error| told(engine_words(&error)))?;
+    let connect = || {
+        let one = pool().max_connections(1).min_connections(1).idle_timeout(None).max_lifetime(None);
+        one.connect_with(writing.clone())
+    };
+    let since = Instant::now();
+    let writer = loop {
+        match connect().await {
+            Ok(writer) => break writer,
+            // While another process switches the file to its journal mode, SQLite says so at once whatever its time-out.
+            Err(error) if is_locked(&error) && since.elapsed() < PATIENCE => tokio::time::sleep(AGAIN).await,
+            Err(error) => return Err(told(engine_words(&error))),
+        }
+    };
     let readers = pool().max_connections(8).connect_lazy_with(options.read_only(true));
     Ok(Pools::Sqlite { writer, readers })
+}
+
+/// Whether SQLite says `SQLITE_BUSY`, plain or extended.
+fn is_locked(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|it| it.code()).and_then(|it| it.parse::<i32>().ok());
+    code.is_some_and(|it| it & 0xff == 5)
 }
 
 async fn open_postgres(url: &str, address: &str) -> Result<Pools> {

@@ -57,6 +57,7 @@ fn grows(table: &str) -> bool {
 const MAY_SCAN: &[(&str, &str)] = &[
     ("EVERY_SERIES", "once in ten minutes, a row for each pair"),
     ("DELETE_PEAKS", "once in ten minutes, a row for each model and hour"),
+    ("FORGET_GAPS", "once in ten minutes, a row for each minute in which the call log had no room"),
     ("LANES", "once in ten minutes, a row for each pair"),
     ("ANY_OLD_DAY", "ends with the first row"),
     ("OLD_MINUTES", "once in the life of a database"),
