@@ -156,6 +156,14 @@ pub fn countdown(ms: i64) -> String {
     }
 }
 
+/// The window's title for a page, as markup: leptos_meta puts it into `<title>` as it comes, and names are anybody's words.
+pub(crate) fn window_title(page: &str) -> String {
+    if page.is_empty() {
+        return "Sluice".to_owned();
+    }
+    format!("{} · Sluice", page.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,5 +224,11 @@ mod tests {
             [0, 59_000, 720_000, 18_000_000, 28 * 86_400_000].map(left),
             ["less than a minute", "less than a minute", "12 min", "5 h", "28 days"]
         );
+    }
+
+    #[test]
+    fn a_name_ends_no_title() {
+        assert_eq!(window_title("</title><b>R&D"), "&lt;/title&gt;&lt;b&gt;R&amp;D · Sluice");
+        assert_eq!(window_title(""), "Sluice");
     }
 }

@@ -52,7 +52,7 @@ use leptos_router::{
 pub fn App() -> impl IntoView {
     provide_meta_context();
     view! {
-        <Title formatter=|text: String| if text.is_empty() { "Sluice".to_owned() } else { format!("{text} · Sluice") }/>
+        <Title formatter=|text: String| format::window_title(&text)/>
         <Router>
             <Frame>
                 <Routes fallback=pages::not_found::NotFound>

@@ -44,7 +44,7 @@ test("a range is chosen and a model's rows are looked at", async ({ page, sluice
   await page.goto("/monitoring");
   await press(page, page.getByRole("link", { name: "24 Hours" }));
   await expect(page).toHaveURL(/range=24h/);
-  await press(page, page.getByRole("link", { name: "Total Calls" }));
+  await press(page, page.getByRole("columnheader").getByRole("button", { name: "Total Calls" }));
   await expect(page).toHaveURL(/sort=/);
 });
 

@@ -26,7 +26,7 @@ test("a call appears without a reload, nothing moves, and Pause holds everything
   const bar = page.locator(".livebar");
   await expect(bar).toContainText(/updated \d+ s ago/);
   await page.evaluate(() => Object.assign(window, { same: true }));
-  const fold = page.getByRole("button", { name: "qwen-plus" });
+  const fold = page.locator("table").getByRole("button", { name: "qwen-plus" });
   await fold.focus();
   const scrolled = await page.evaluate(() => window.scrollY);
   const order = await page.locator("table.figures tbody tr:first-child th").allInnerTexts();
@@ -99,7 +99,9 @@ test("dragging over a drawing zooms, and the zoom can be undone", async ({ page,
   test.skip(isMobile, "a finger scrolls; the custom range takes its place");
   await page.goto("/monitoring?range=24h&sort=-total_calls");
   await expect(page.locator("html.alive")).toBeAttached();
-  const box = (await chart(page, "Calls per minute").locator(".plot").boundingBox())!;
+  const plot = chart(page, "Calls per minute").locator(".plot");
+  await plot.scrollIntoViewIfNeeded();
+  const box = (await plot.boundingBox())!;
   await page.mouse.move(box.x + box.width / 2, box.y + 40);
   await page.mouse.down();
   await page.mouse.move(box.x + (box.width * 3) / 4, box.y + 50, { steps: 4 });
@@ -115,7 +117,7 @@ test("dragging over a drawing zooms, and the zoom can be undone", async ({ page,
 test("rows fold by the keyboard", async ({ page }) => {
   await page.goto("/monitoring?range=1h");
   await expect(page.locator("html.alive")).toBeAttached();
-  const button = page.getByRole("button", { name: "qwen-plus" });
+  const button = page.locator("table").getByRole("button", { name: "qwen-plus" });
   const parts = page.locator("tr.part", { has: page.getByRole("cell", { name: "qwen-plus" }) });
   await expect(parts.first()).toBeVisible();
   await button.focus();

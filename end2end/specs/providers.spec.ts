@@ -28,7 +28,7 @@ test("what fails about a provider is said in words", async ({ page }) => {
 test("models are imported: chosen, with limits, and known ones marked", async ({ page }) => {
   await page.goto("/settings/models");
   await page.getByRole("link", { name: "Import models" }).click();
-  await page.getByLabel("Provider").selectOption("dashscope");
+  await page.getByLabel("Provider", { exact: true }).selectOption("dashscope");
   await page.getByRole("button", { name: "Ask it" }).click({ timeout: 1_000 }).catch(() => undefined);
   await expect(page.getByRole("row", { name: /^qwen-plus known already/ })).toBeVisible();
   await expect(page.getByRole("checkbox", { name: "qwen-plus", exact: true })).toBeDisabled();

@@ -88,7 +88,7 @@ fn row(it: &KeyView) -> AnyView {
     let actions = it.editable.then(|| {
         let address = |param| paths::with_query(paths::KEYS, &[(param, it.id.as_str())]);
         let rotate = (it.state == "active").then(|| row_link(address("rotate"), "Rotate", &it.name));
-        view! { <span class="row-actions">{row_link(address("edit"), "Edit", &it.name)}{rotate}{row_link(address("revoke"), "Revoke", &it.name)}</span> }
+        view! { <div class="row-actions">{row_link(address("edit"), "Edit", &it.name)}{rotate}{row_link(address("revoke"), "Revoke", &it.name)}</div> }
     });
     view! {
         <tr>

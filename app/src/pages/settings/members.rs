@@ -95,7 +95,7 @@ fn row(it: &MemberView) -> AnyView {
         let change = |param: &'static str, words| {
             if it.last_owner { row_refused(words, LAST_OWNER) } else { row_link(address(param), words, &it.email) }
         };
-        view! { <span class="row-actions">{again}{change("role", "Role")}{change("remove", "Remove")}</span> }
+        view! { <div class="row-actions">{again}{change("role", "Role")}{change("remove", "Remove")}</div> }
     });
     let workspace = if it.workspace.is_empty() { "all".to_owned() } else { it.workspace.clone() };
     view! {

@@ -29,10 +29,10 @@ const COLUMNS: [(&str, bool); 9] = [
 pub(crate) fn Models() -> impl IntoView {
     view! {
         <PageHead title="Models">
-            <span class="row-actions">
+            <div class="row-actions">
                 {refused(Action::Configure).is_none().then(|| view! { <a class="button quiet" href=paths::IMPORT>"Import models"</a> })}
                 <Create label="New model" refused=refused(Action::Configure)/>
-            </span>
+            </div>
         </PageHead>
         <p class="soft">"Limits of the account, per minute and model. All workspaces and keys share them."</p>
         {content(models(), |view| view! { <Content view=view/> })}

@@ -61,14 +61,14 @@ fn row(it: ProviderView, allowed: bool) -> AnyView {
         let import = paths::with_query(paths::IMPORT, &[("provider", &it.id)]);
         let (id, of) = (it.id.clone(), format!(" {}", it.name));
         view! {
-            <span class="row-actions">
+            <div class="row-actions">
                 <ActForm name=format!("{TEST}-{id}") action="/api/providers/test" class="inline">
                     <input type="hidden" name="id" value=id/>
                     <button type="submit" class="button quiet small">"Test"<span class="unseen">{of}</span></button>
                 </ActForm>
                 {row_link(import, "Import models", &it.name)}
                 {row_link(address, "Edit", &it.name)}
-            </span>
+            </div>
         }
     });
     view! {
