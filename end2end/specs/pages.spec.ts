@@ -46,11 +46,15 @@ function shifts(page: Page): Promise<string[]> {
   return page.evaluate(
     () =>
       new Promise<string[]>((resolve) => {
-        type Shift = PerformanceEntry & { value: number; hadRecentInput: boolean; sources: { node?: Node }[] };
+        type Shift = PerformanceEntry & { value: number; hadRecentInput: boolean; sources: { node?: Node; previousRect: DOMRect; currentRect: DOMRect }[] };
         const seen: string[] = [];
         new PerformanceObserver((list) => {
           for (const it of list.getEntries() as Shift[]) {
-            const nodes = it.sources.map(({ node }) => (node as Element)?.outerHTML?.slice(0, 120));
+            const at = ({ x, y, width, height }: DOMRect) => [x, y, width, height].map(Math.round).join(",");
+            const nodes = it.sources.map(
+              ({ node, previousRect, currentRect }) =>
+                `${(node as Element)?.outerHTML?.slice(0, 120)} (${at(previousRect)} -> ${at(currentRect)})`,
+            );
             if (!it.hadRecentInput) seen.push(`${it.value} of ${nodes.join(" ")}`);
           }
         }).observe({ type: "layout-shift", buffered: true });

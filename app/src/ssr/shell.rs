@@ -38,12 +38,15 @@ pub(crate) fn shell(pages: Option<Pages>, theme: &'static str) -> impl IntoView 
                 <meta name="color-scheme" content="light dark"/>
                 <meta name="description" content="Who may use how much of which language model, and what happened."/>
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
+                // Pages come whole; painted half read, what stands at the right would move once more.
+                <link rel="expect" href="#whole" blocking="render"/>
                 {pages.map(|it| view! { <link rel="stylesheet" href=it.style/> })}
                 {scripts}
                 <MetaTags/>
             </head>
             <body>
                 <App/>
+                <span id="whole" hidden></span>
             </body>
         </html>
     }
