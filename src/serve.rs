@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 use control::{Control, Sessions, increases, setup};
 use gateway::{Gateway, Records, Snapshot};
 use limiter::{Keeping, Ledger};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_sessions::ExpiredDeletion as _;
 
@@ -47,27 +48,28 @@ const DAY_MS: i64 = 86_400_000;
 /// # Errors
 /// What could not be started, in one line.
 pub async fn run(settings: Settings) -> Outcome {
-    let running = start(settings).await?;
+    let mut running = start(settings).await?;
     if let Some(token) = &running.set_up_token {
         println!("No one can sign in yet. Make the owner's account at");
         println!("    http://{}/set-up?token={token}", running.console_addr);
     }
     println!("console  http://{}", running.console_addr);
     println!("gateway  http://{}", running.gateway_addr);
-    asked_to_stop().await?;
+    running.asked_to_stop().await;
     running.stop().await;
     Ok(())
 }
 
-/// Returns when the process is asked to stop, by Ctrl-C or SIGTERM.
-///
-/// # Errors
-/// When signals cannot be listened to.
-pub async fn asked_to_stop() -> io::Result<()> {
-    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        done = tokio::signal::ctrl_c() => done,
-        _ = terminated.recv() => Ok(()),
+/// What a supervisor or a person at a terminal asks a process to stop with. A signal that comes between making this and
+/// waiting for it is kept.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 }
 
@@ -81,6 +83,7 @@ pub struct Running {
     pub gateway_addr: SocketAddr,
     /// What first-run set-up asks for; `None` once somebody can sign in.
     pub set_up_token: Option<String>,
+    signals: Signals,
     sync: Arc<SyncHandle>,
     stop: Stop,
 }
@@ -100,6 +103,14 @@ struct Stop {
 }
 
 impl Running {
+    /// Returns when the process is asked to stop, by Ctrl-C or SIGTERM, or was since before the first call.
+    pub async fn asked_to_stop(&mut self) {
+        tokio::select! {
+            _ = self.signals.interrupt.recv() => {}
+            _ = self.signals.terminate.recv() => {}
+        }
+    }
+
     /// Takes edits made by this process into the snapshot at once.
     ///
     /// # Errors
@@ -175,7 +186,8 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
         metrics: Arc::clone(&metrics),
         seconds: Arc::clone(&seconds),
     };
-    // Before the first call: from here on a crash is told from a clean stop.
+    // Before the first call: from here on a crash is told from a clean stop, and a stop is a clean one.
+    let signals = Signals::listen()?;
     flush.begin().await?;
     stop.tasks.spawn(flush.run(stop.flush.clone()));
     let (store, cells) = (control.store().clone(), Arc::clone(&ledger));
@@ -229,7 +241,7 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
     });
     let sync = Arc::new(SyncHandle { control: control.clone(), ledger, snapshot });
     let stop = Stop { gateway_threads, ..stop };
-    Ok(Running { control, console_addr, gateway_addr, set_up_token, sync, stop })
+    Ok(Running { control, console_addr, gateway_addr, set_up_token, signals, sync, stop })
 }
 
 /// Under which name this process keeps its charges: on SQLite there is one process, and it finds them again whatever address

@@ -31,18 +31,13 @@ struct SignIn {
 pub(super) async fn run(settings: Settings) -> Outcome {
     let settings = apart(settings);
     let provider = Provider::start(ProviderSettings::real()).await?;
-    let running = serve::start(settings).await?;
+    let mut running = serve::start(settings).await?;
     let sign_in = prepare(&running, provider.addr).await?;
     running.sync().await?;
     greet(&running, &sign_in);
     let workspaces = sign_in.keys.into_iter().filter(|(workspace, _)| workspace != NEWCOMER);
     let traffic = traffic::TrafficSettings { gateway: running.gateway_addr, keys: workspaces.collect(), seed: 1 };
-    traffic::run(traffic, async {
-        if let Err(error) = serve::asked_to_stop().await {
-            tracing::error!(%error, "signals cannot be listened to");
-        }
-    })
-    .await;
+    traffic::run(traffic, running.asked_to_stop()).await;
     running.stop().await;
     Ok(())
 }

@@ -61,6 +61,8 @@ pub(super) struct Reading {
     io: OwnedReadHalf,
     /// The server is told of whatever comes.
     is_watched: bool,
+    /// The gateway stops: a client that sends nothing now is not waited for.
+    is_closing: bool,
     ahead: BytesMut,
     ended: bool,
     /// The beginning of what was read last behind an answer: the line of the next request.
@@ -75,6 +77,7 @@ impl Client {
         let reading = Reading {
             io,
             is_watched: false,
+            is_closing: false,
             ahead: BytesMut::new(),
             ended: false,
             line: [0; LINE],
@@ -127,6 +130,11 @@ impl Reading {
             self.begins = false;
         }
         polled
+    }
+
+    /// From now on the connection ends as soon as the client is quiet.
+    pub(super) fn close(&mut self) {
+        self.is_closing = true;
     }
 
     /// Ready when the client has hung up and the server does not look. Called when the server waits.
@@ -203,13 +211,57 @@ impl AsyncWrite for Client {
         }
         let (left, until) =
             this.lingering.get_or_insert_with(|| (LINGERING, Box::pin(tokio::time::sleep(LINGERING_TIME))));
+        let mut reading = this.reading.lock();
         loop {
-            match this.reading.lock().poll_dropped(cx) {
+            match reading.poll_dropped(cx) {
                 Poll::Ready(0) => return Poll::Ready(Ok(())),
                 Poll::Ready(count) if count > *left => return Poll::Ready(Ok(())),
                 Poll::Ready(count) => *left -= count,
+                Poll::Pending if reading.is_closing => return Poll::Ready(Ok(())),
                 Poll::Pending => return until.as_mut().poll(cx).map(Ok),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::{io::AsyncWriteExt as _, net::TcpListener};
+
+    use super::*;
+
+    async fn pair() -> (TcpStream, Client, Arc<Mutex<Reading>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let (client, reading) = Client::new(stream, Box::new(|_, _| Bytes::new()));
+        (peer, client, reading)
+    }
+
+    async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+        poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_quiet_is_waited_for_until_the_gateway_stops() {
+        let (peer, mut client, reading) = pair().await;
+        let mut shutdown = std::pin::pin!(client.shutdown());
+        assert!(poll_once(shutdown.as_mut()).await.is_pending());
+        reading.lock().close();
+        assert!(poll_once(shutdown.as_mut()).await.is_ready());
+        drop(peer);
+    }
+
+    #[tokio::test]
+    async fn what_a_client_sent_is_read_before_the_gateway_stops() {
+        let (mut peer, mut client, reading) = pair().await;
+        peer.write_all(&[b'x'; 100]).await.unwrap();
+        poll_fn(|cx| reading.lock().io.as_ref().poll_read_ready(cx)).await.unwrap();
+        reading.lock().close();
+        client.shutdown().await.unwrap();
+        let left = reading.lock().io.try_read(&mut [0; 1]).unwrap_err();
+        assert_eq!(left.kind(), io::ErrorKind::WouldBlock);
     }
 }
