@@ -57,6 +57,8 @@ settings! {
     max_body_bytes: u64 = 32 * 1024 * 1024;
     /// Largest upload of a file, its form included, in bytes.
     max_file_bytes: u64 = 512 * 1024 * 1024;
+    /// Bytes of calls' bodies that are held at the same time, beside those of at most 64 KiB; more are answered with a 503.
+    max_held_bytes: usize = 1024 * 1024 * 1024;
     /// Connections of clients that are held at the same time; more are answered with a 503.
     max_connections: usize = 8192;
     /// Calls that may hold a connection to one provider at the same time; more are answered with a 503.
@@ -196,6 +198,7 @@ impl Settings {
             ("stream_silence_s", self.stream_silence_s),
             ("max_body_bytes", self.max_body_bytes),
             ("max_file_bytes", self.max_file_bytes),
+            ("max_held_bytes", self.max_held_bytes as u64),
             ("max_connections", self.max_connections as u64),
             ("max_provider_connections", self.max_provider_connections as u64),
         ] {

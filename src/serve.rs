@@ -353,6 +353,7 @@ fn gateway_settings(settings: &Settings) -> gateway::Settings {
     gateway::Settings {
         body_limit: settings.max_body_bytes,
         file_limit: settings.max_file_bytes,
+        held_bytes: settings.max_held_bytes,
         connections: settings.max_connections,
         provider_connections: settings.max_provider_connections,
         connect_timeout: Duration::from_secs(settings.connect_timeout_s),

@@ -77,13 +77,13 @@ pub(crate) async fn answer(worker: Arc<Worker>, request: Request<Incoming>) -> R
     let Some(digest) = known else {
         return head.refuse_unread(&Refusal::NoKey, &headers, body);
     };
+    if gateway.is_draining() {
+        return head.refuse_unread(&Refusal::Undecided(Undecided::Draining), &headers, body);
+    }
     match route.target {
         Target::Models => head.models(&digest),
         Target::Model => head.model(&digest, route.tail),
         Target::Task | Target::Batch(_) => {
-            if gateway.is_draining() {
-                return head.refuse_unread(&Refusal::Undecided(Undecided::Draining), &headers, body);
-            }
             let (method, query) = (&parts.method, parts.uri.query());
             let passing =
                 Passing { head: &head, pool: &worker.pool, method, tail: route.tail, query, headers: &headers, digest };
@@ -104,9 +104,6 @@ pub(crate) async fn answer(worker: Arc<Worker>, request: Request<Incoming>) -> R
             }
         }
         Target::Call(operation) => {
-            if gateway.is_draining() {
-                return head.refuse_unread(&Refusal::Undecided(Undecided::Draining), &headers, body);
-            }
             let settings = &gateway.settings;
             if let Err(refusal) = ingress::check(&headers, &body, settings.body_limit) {
                 return head.refuse_unread(&refusal, &headers, body);
@@ -174,6 +171,7 @@ pub(crate) fn refuse_head(gateway: &Arc<Gateway>, why: BadHead, line: &[u8]) -> 
     let refusal = match why {
         BadHead::Large => Refusal::LargeHead,
         BadHead::Unreadable => Refusal::Form("The head of the request cannot be read."),
+        BadHead::Slow => Refusal::Form("The head of the request did not come in time."),
     };
     let (parts, body) = head.respond(&refusal, Timing::default(), None, None).into_parts();
     let Answer::Whole(body) = body else { return Bytes::new() };

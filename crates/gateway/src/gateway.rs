@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use crate::{
     base::Origin,
+    ingress,
     owners::{InMemory, Owners},
     record::{Outcome, Records},
     settings::Settings,
@@ -57,6 +58,7 @@ impl Gateway {
         clock: Arc<dyn Clock>,
         wall: Arc<dyn WallClock>,
     ) -> Self {
+        ingress::hold_at_most(settings.held_bytes);
         Self {
             settings,
             snapshot,

@@ -52,6 +52,11 @@ const SMALL: usize = 64 << 10;
 /// Bytes of all larger bodies in the process.
 static BODIES: Budget = Budget::of(1 << 30);
 
+/// Sets how many bytes of larger bodies the process may hold.
+pub(crate) fn hold_at_most(bytes: usize) {
+    BODIES.limit(bytes);
+}
+
 /// A share of the memory for bodies, for what is held of one that passes.
 pub(crate) fn share() -> Held {
     BODIES.share()

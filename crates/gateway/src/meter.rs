@@ -37,8 +37,8 @@ pub(crate) struct Run {
     done: bool,
     fell_back: bool,
     error: Option<ProviderError>,
-    /// The id or sequence number of the last event.
-    pub(crate) number: u64,
+    /// The id or sequence number of the last event that had one.
+    pub(crate) number: Option<u64>,
 }
 
 /// What is known of a call when it is admitted.
@@ -138,7 +138,7 @@ impl Run {
             done: false,
             fell_back: false,
             error: None,
-            number: 0,
+            number: None,
         })
     }
 
@@ -172,7 +172,7 @@ impl Run {
         self.ends_well |= event.ends_well;
         self.began |= event.error.is_none();
         self.error = self.error.or(event.error);
-        self.number = event.number.unwrap_or(self.number);
+        self.number = event.number.or(self.number);
         let cumulative = matches!(self.call.operation, Operation::Service { .. }) && !self.call.incremental;
         self.words = if cumulative { self.words.or_longer(event.words) } else { self.words.and(event.words) };
         self.behind |= !event.words.is_empty();

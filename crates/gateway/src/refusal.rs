@@ -245,7 +245,7 @@ impl Refusal<'_> {
 }
 
 /// An error inside a stream, after which the stream ends. `last` is the id or sequence number of the last event.
-pub(crate) fn event(refusal: &Refusal<'_>, operation: Operation, request_id: &str, last: u64) -> String {
+pub(crate) fn event(refusal: &Refusal<'_>, operation: Operation, request_id: &str, last: Option<u64>) -> String {
     match operation {
         Operation::Chat | Operation::Completions | Operation::Embeddings => openai::event(refusal, request_id),
         Operation::Responses => openai::responses_event(refusal, last),

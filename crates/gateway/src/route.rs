@@ -131,7 +131,7 @@ fn openai<'a>(method: &Method, tail: &'a str) -> Found<'a> {
         "/responses" => call(method, dialect, Operation::Responses, tail),
         "/models" => get(method, dialect, Target::Models, tail),
         _ => match tail.strip_prefix("/models/") {
-            Some(code) if is_segment(code) => get(method, dialect, Target::Model, tail),
+            Some(code) if is_model(code) => get(method, dialect, Target::Model, tail),
             _ => batch(method, tail),
         },
     }
@@ -179,6 +179,11 @@ fn get<'a>(method: &Method, dialect: Dialect, target: Target, tail: &'a str) -> 
 /// What follows `prefix`, if `path` is it or lies below it.
 fn within<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     path.strip_prefix(prefix).filter(|it| it.is_empty() || it.starts_with('/'))
+}
+
+/// A model's code may have characters that no other segment may have; it is only looked up.
+fn is_model(code: &str) -> bool {
+    is_segment(&code.replace([':', '@', '+'], "_"))
 }
 
 fn is_segment(text: &str) -> bool {
@@ -288,7 +293,7 @@ mod tests {
         assert_eq!(get("/v1/batches/b/cancel"), Found::OtherMethod(Dialect::OpenAi, "POST"));
         assert!(matches!(get("/api/v1/tasks/t-1"), Found::Route(Route { target: Target::Task, .. })));
         assert_eq!(post("/api/v1/tasks/t-1"), Found::OtherMethod(Dialect::Native, "GET"));
-        assert!(matches!(get("/v1/models/qwen3.5-plus"), Found::Route(Route { target: Target::Model, .. })));
+        assert!(matches!(get("/v1/models/qwen3.5-plus:2025@a+b"), Found::Route(Route { target: Target::Model, .. })));
         assert!(matches!(get("/compatible-mode/v1/models"), Found::Route(Route { target: Target::Models, .. })));
     }
 }

@@ -1,6 +1,6 @@
 //! The listener: connections in, calls to [`crate::call`], and an orderly end.
 
-use std::{convert::Infallible, future::poll_fn, io, sync::Arc, task::Poll, time::Duration};
+use std::{convert::Infallible, future::poll_fn, io, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 use hyper::{
     server::conn::http1,
@@ -88,8 +88,11 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, shutdown: Cance
         }
         let _ = stream.set_nodelay(true);
         let of_gateway = Arc::clone(&gateway);
-        let (client, reading) =
-            Client::new(stream, Box::new(move |why, line| call::refuse_head(&of_gateway, why, line)));
+        let (client, reading) = Client::new(
+            stream,
+            gateway.settings.client_timeout,
+            Box::new(move |why, line| call::refuse_head(&of_gateway, why, line)),
+        );
         let worker = Arc::clone(&worker);
         let closing = Arc::clone(&closing).notified_owned();
         if room == Room::Enough {
@@ -125,7 +128,7 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, shutdown: Cance
 
 /// Serves one connection to its end, or until all are `closing` and it has nothing to answer.
 async fn hold<S>(
-    connection: http1::Connection<TokioIo<Client>, S>,
+    mut connection: http1::Connection<TokioIo<Client>, S>,
     reading: Arc<Mutex<Reading>>,
     closing: OwnedNotified,
     _connected: Connected,
@@ -133,15 +136,15 @@ async fn hold<S>(
     S: HttpService<hyper::body::Incoming, ResBody = Answer>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    tokio::pin!(connection, closing);
+    tokio::pin!(closing);
     let mut is_closing = false;
     let ended = poll_fn(|cx| {
         if !is_closing && closing.as_mut().poll(cx).is_ready() {
             is_closing = true;
             reading.lock().close();
-            connection.as_mut().graceful_shutdown();
+            Pin::new(&mut connection).graceful_shutdown();
         }
-        if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+        if let Poll::Ready(ended) = Pin::new(&mut connection).poll(cx) {
             return Poll::Ready(ended);
         }
         // Dropped with its connection, a call is left.
@@ -149,5 +152,8 @@ async fn hold<S>(
     });
     if let Err(error) = ended.await {
         tracing::debug!(%error, "a client's connection ended");
+        if error.is_timeout() {
+            let _ = connection.into_parts().io.into_inner().time_out().await;
+        }
     }
 }

@@ -9,6 +9,8 @@ pub struct Settings {
     pub body_limit: u64,
     /// Bytes of an uploaded file, its form included, that are accepted.
     pub file_limit: u64,
+    /// Bytes of bodies of more than 64 KiB that the process holds at the same time, until their calls have an answer.
+    pub held_bytes: usize,
     /// Connections of clients that are held at the same time, on all listeners together.
     pub connections: usize,
     /// Calls that may hold a connection to one provider at the same time.
@@ -19,7 +21,7 @@ pub struct Settings {
     pub first_byte_timeout: Duration,
     /// Silence within an answer.
     pub silence_timeout: Duration,
-    /// Silence of a client that is sending its head or body.
+    /// Silence of a client that is sending its head or body, or that takes nothing of its answer.
     pub client_timeout: Duration,
     /// The longest wait that `X-DashScope-Wait-Timeout` can ask for.
     pub max_wait: Duration,
@@ -34,6 +36,7 @@ impl Default for Settings {
         Self {
             body_limit: 32 << 20,
             file_limit: 512 << 20,
+            held_bytes: 1 << 30,
             connections: 8192,
             provider_connections: 8192,
             connect_timeout: Duration::from_secs(5),

@@ -19,6 +19,12 @@ use tokio::{
     time::Instant,
 };
 
+/// How often limits and keys are looked at again, which may be edited while calls wait.
+const EDITS: Duration = Duration::from_millis(500);
+
+/// The longest wait that a refusal tells (LIMITS 17): behind a queue the true one may be longer.
+const TOLD_US: u64 = 60_000_000;
+
 /// Every queue of the process. Calls that find none pay for one load.
 #[derive(Debug, Default)]
 pub(crate) struct Queues {
@@ -29,8 +35,9 @@ pub(crate) struct Queues {
 
 struct Queue {
     cell: Arc<CellHandle>,
+    /// Calls that have a place here or are about to take one; only changed under the lock of all queues.
+    places: AtomicUsize,
     waiters: Mutex<Vec<Waiter>>,
-    changed: Notify,
 }
 
 impl std::fmt::Debug for Queue {
@@ -44,20 +51,24 @@ impl std::fmt::Debug for Queue {
 pub(crate) struct Waiting {
     pub(crate) slot: WorkspaceSlot,
     pub(crate) demand: Demand,
-    pub(crate) limits: CellLimits,
+    /// The limits in force; `None` once the call may not be made any more.
     pub(crate) limits_now: Arc<dyn Fn() -> Option<CellLimits> + Send + Sync>,
 }
 
 impl Waiting {
-    fn now(&self) -> limiter::Waiting {
-        let limits = (self.limits_now)().unwrap_or(self.limits);
-        limiter::Waiting { slot: self.slot, limits, demand: self.demand }
+    fn now(&self) -> Option<limiter::Waiting> {
+        Some(limiter::Waiting { slot: self.slot, limits: (self.limits_now)()?, demand: self.demand })
     }
 }
 
+/// What a call that waited has come to; `None` if meanwhile its key or its model was taken from it.
+pub(crate) type Waited = Option<Decision<Permit>>;
+
 struct Waiter {
     request: Waiting,
-    answer: oneshot::Sender<Decision<Permit>>,
+    answer: oneshot::Sender<Waited>,
+    /// Wakes its call, which looks after the queue while it is the first.
+    turn: Arc<Notify>,
 }
 
 impl Queues {
@@ -76,51 +87,51 @@ impl Queues {
     ) -> Decision<Permit> {
         match if self.waiting.load(Ordering::Acquire) == 0 { None } else { self.find(cell) } {
             None => cell.admit(slot, limits, demand),
-            Some(queue) => queue.decide(limiter::Waiting { slot, limits: *limits, demand }),
+            Some(queue) => {
+                told(queue.decide(&mut queue.waiters.lock(), limiter::Waiting { slot, limits: *limits, demand }))
+            }
         }
     }
 
     /// Decides a call that waits for at most `patience`.
-    pub(crate) async fn wait(&self, cell: &Arc<CellHandle>, request: Waiting, patience: Duration) -> Decision<Permit> {
+    pub(crate) async fn wait(&self, cell: &Arc<CellHandle>, request: Waiting, patience: Duration) -> Waited {
         let patience_us = u64::try_from(patience.as_micros()).unwrap_or(u64::MAX);
         let deadline = Instant::now() + patience;
-        let (answer, mut answered) = oneshot::channel();
-        let place = {
-            let mut queues = self.queues.lock();
-            let queue = queues.entry(address(cell)).or_insert_with(|| Queue::new(cell));
-            let decision = queue.decide(request.now());
-            let place = Place { queues: self, queue: Arc::clone(queue) };
-            self.waiting.fetch_add(1, Ordering::AcqRel);
-            match decision {
+        let place = Place::take(self, cell);
+        let queue = &place.queue;
+        let turn = Arc::new(Notify::new());
+        let mut answered = {
+            let mut waiters = queue.waiters.lock();
+            let call = request.now()?;
+            match queue.decide(&mut waiters, call) {
                 Decision::Denied(denial, _) if denial.retry_after_us.is_some_and(|it| it <= patience_us) => {
-                    place.queue.waiters.lock().push(Waiter { request: request.clone(), answer });
-                    place
+                    let (answer, answered) = oneshot::channel();
+                    waiters.push(Waiter { request: request.clone(), answer, turn: Arc::clone(&turn) });
+                    answered
                 }
-                decided => {
-                    drop(queues);
-                    return decided;
-                }
+                decided => return Some(told(decided)),
             }
         };
         loop {
-            let next = place.queue.advance();
+            let next = queue.advance(&turn);
             let now = Instant::now();
             if now >= deadline && answered.try_recv().is_err() {
                 break;
             }
-            let next = next.map_or(deadline, |us| now + Duration::from_micros(us)).min(deadline);
+            // The others sleep until their turn comes, or their patience ends.
+            let next = next.map_or(deadline, |us| now + Duration::from_micros(us).min(EDITS)).min(deadline);
             tokio::select! {
                 biased;
-                Ok(decision) = &mut answered => return decision,
-                () = place.queue.changed.notified() => {}
+                Ok(waited) = &mut answered => return waited,
+                () = turn.notified() => {}
                 () = tokio::time::sleep_until(next) => {}
             }
         }
         // The last decision, and its reason.
         answered.close();
         match answered.try_recv() {
-            Ok(decision) => decision,
-            Err(_) => place.queue.decide(request.now()),
+            Ok(waited) => waited,
+            Err(_) => request.now().map(|call| told(queue.decide(&mut queue.waiters.lock(), call))),
         }
     }
 
@@ -129,7 +140,7 @@ impl Queues {
         if self.waiting.load(Ordering::Acquire) > 0
             && let Some(queue) = self.find(cell)
         {
-            queue.changed.notify_one();
+            wake_first(&queue.waiters.lock());
         }
     }
 
@@ -142,40 +153,72 @@ fn address(cell: &Arc<CellHandle>) -> usize {
     Arc::as_ptr(cell) as usize
 }
 
+fn wake_first(waiters: &[Waiter]) {
+    if let Some(first) = waiters.first() {
+        first.turn.notify_one();
+    }
+}
+
+/// A decision as its call is told it.
+fn told(decision: Decision<Permit>) -> Decision<Permit> {
+    match decision {
+        Decision::Denied(denial, standing) => {
+            let retry_after_us = denial.retry_after_us.map(|it| it.min(TOLD_US.max(longest(&denial))));
+            Decision::Denied(Denial { retry_after_us, ..denial }, standing)
+        }
+        decided => decided,
+    }
+}
+
+/// What the call would wait if it were alone.
+fn longest(denial: &Denial) -> u64 {
+    denial.violations().filter_map(|it| it.retry_after_us).max().unwrap_or_default()
+}
+
 /// A call's place in a queue, left when it is dropped.
 struct Place<'a> {
     queues: &'a Queues,
     queue: Arc<Queue>,
 }
 
+impl<'a> Place<'a> {
+    fn take(queues: &'a Queues, cell: &Arc<CellHandle>) -> Self {
+        let mut all = queues.queues.lock();
+        let queue = Arc::clone(all.entry(address(cell)).or_insert_with(|| Queue::new(cell)));
+        queue.places.fetch_add(1, Ordering::Relaxed);
+        queues.waiting.fetch_add(1, Ordering::AcqRel);
+        Self { queues, queue }
+    }
+}
+
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let mut queues = self.queues.queues.lock();
-        let mut waiters = self.queue.waiters.lock();
-        waiters.retain(|it| !it.answer.is_closed());
+        {
+            let mut waiters = self.queue.waiters.lock();
+            waiters.retain(|it| !it.answer.is_closed());
+            wake_first(&waiters);
+        }
+        let mut all = self.queues.queues.lock();
         self.queues.waiting.fetch_sub(1, Ordering::AcqRel);
-        if waiters.is_empty() {
-            queues.remove(&address(&self.queue.cell));
-        } else {
-            self.queue.changed.notify_one();
+        if self.queue.places.fetch_sub(1, Ordering::Relaxed) == 1 {
+            all.remove(&address(&self.queue.cell));
         }
     }
 }
 
 impl Queue {
     fn new(cell: &Arc<CellHandle>) -> Arc<Self> {
-        Arc::new(Self { cell: Arc::clone(cell), waiters: Mutex::default(), changed: Notify::new() })
+        Arc::new(Self { cell: Arc::clone(cell), places: AtomicUsize::new(0), waiters: Mutex::default() })
     }
 
     /// Decides a call behind all that wait. A denial says when it would be admitted, those ahead included.
-    fn decide(&self, call: limiter::Waiting) -> Decision<Permit> {
-        let mut waiters = self.waiters.lock();
-        admit_in_order(&self.cell, &mut waiters);
+    fn decide(&self, waiters: &mut Vec<Waiter>, call: limiter::Waiting) -> Decision<Permit> {
+        let held = admit_in_order(&self.cell, waiters);
         let limiter::Waiting { slot, limits, demand } = call;
-        if waiters.is_empty() {
+        if !held.holds(slot) {
             return self.cell.admit(slot, &limits, demand);
         }
-        let queue: Vec<limiter::Waiting> = waiters.iter().map(|it| it.request.now()).chain([call]).collect();
+        let queue: Vec<limiter::Waiting> = waiters.iter().filter_map(|it| it.request.now()).chain([call]).collect();
         match self.cell.forecast(&queue) {
             Forecast { held_by: None, .. } => self.cell.admit(slot, &limits, demand),
             Forecast { held_by: Some((denial, standing)), after_us } => {
@@ -184,47 +227,81 @@ impl Queue {
         }
     }
 
-    /// Admits whom there is room for; the microseconds until there may be more.
-    fn advance(&self) -> Option<u64> {
-        admit_in_order(&self.cell, &mut self.waiters.lock())
+    /// Admits whom there is room for. For the first of the queue, whose `turn` it is, the microseconds until there may be
+    /// more.
+    fn advance(&self, turn: &Arc<Notify>) -> Option<u64> {
+        let mut waiters = self.waiters.lock();
+        let held = admit_in_order(&self.cell, &mut waiters);
+        waiters.first().filter(|it| Arc::ptr_eq(&it.turn, turn)).and(held.next)
     }
 }
 
-fn admit_in_order(cell: &Arc<CellHandle>, waiters: &mut Vec<Waiter>) -> Option<u64> {
-    let (mut next, mut held, mut at) = (None::<u64>, Vec::new(), 0);
-    while let Some(waiter) = waiters.get(at) {
-        let limiter::Waiting { slot, limits, demand } = waiter.request.now();
+/// What holds up a queue.
+#[derive(Default)]
+struct Held {
+    /// Microseconds until it may go on.
+    next: Option<u64>,
+    /// Somebody waits for the account, and everybody behind with it.
+    by_account: bool,
+    /// Workspaces whose calls stand behind one of their own.
+    slots: Vec<WorkspaceSlot>,
+}
+
+impl Held {
+    fn holds(&self, slot: WorkspaceSlot) -> bool {
+        self.by_account || self.slots.contains(&slot)
+    }
+}
+
+fn admit_in_order(cell: &Arc<CellHandle>, waiters: &mut Vec<Waiter>) -> Held {
+    let mut held = Held::default();
+    let length = waiters.len();
+    let mut left = Vec::new();
+    for (at, waiter) in waiters.iter().enumerate() {
         if waiter.answer.is_closed() {
-            waiters.remove(at);
+            left.push((at, None));
             continue;
         }
-        if held.contains(&slot) {
-            at += 1;
+        if held.slots.contains(&waiter.request.slot) {
             continue;
         }
+        let Some(limiter::Waiting { slot, limits, demand }) = waiter.request.now() else {
+            left.push((at, Some(None)));
+            continue;
+        };
         let decision = cell.admit(slot, &limits, demand);
         let Decision::Denied(denial, _) = &decision else {
-            answer(waiters.remove(at), decision);
+            left.push((at, Some(Some(decision))));
             continue;
         };
         let Some(us) = denial.retry_after_us else {
-            answer(waiters.remove(at), decision);
+            left.push((at, Some(Some(decision))));
             continue;
         };
-        let of_account = || denial.violations().filter(|it| it.scope == Scope::Account);
-        let until = of_account().filter_map(|it| it.retry_after_us).max().unwrap_or(us).min(us);
-        next = Some(next.map_or(until, |it| it.min(until)));
-        if of_account().next().is_some() {
+        let of_account = denial.violations().filter(|it| it.scope == Scope::Account);
+        let of_account = of_account.max_by_key(|it| it.retry_after_us);
+        let until = of_account.and_then(|it| it.retry_after_us).unwrap_or(us).min(us);
+        held.next = Some(held.next.map_or(until, |it| it.min(until)));
+        if of_account.is_some() {
+            held.by_account = true;
             break;
         }
-        held.push(slot);
-        at += 1;
+        held.slots.push(slot);
     }
-    next
+    let gone: Vec<_> = left.into_iter().rev().map(|(at, waited)| (waiters.remove(at), waited)).collect();
+    for (waiter, waited) in gone.into_iter().rev() {
+        if let Some(waited) = waited {
+            answer(waiter, waited);
+        }
+    }
+    if waiters.len() < length {
+        wake_first(waiters);
+    }
+    held
 }
 
-fn answer(waiter: Waiter, decision: Decision<Permit>) {
-    if let Err(Decision::Admitted(permit, _)) = waiter.answer.send(decision) {
+fn answer(waiter: Waiter, waited: Waited) {
+    if let Err(Some(Decision::Admitted(permit, _))) = waiter.answer.send(waited) {
         // It left in this very moment; it asked nobody for a token.
         permit.settle(limiter::Settlement::Nothing);
     }

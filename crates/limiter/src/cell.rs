@@ -4,8 +4,8 @@
 use domain::{Limits, WorkspaceId};
 
 use crate::{
-    BucketCharge, CellKey, CellLimits, Decision, Keeping, Learned, LiveUse, Micros, Reserved, ScopeCharge, Settlement,
-    Surge, Use, WorkspaceSlot,
+    BucketCharge, CellKey, CellLimits, Decision, Denial, Keeping, Learned, LiveUse, Micros, Reserved, ScopeCharge,
+    Settlement, Standing, Surge, Use, WorkspaceSlot,
     ask::Ask,
     flush::Flush,
     in_force::InForce,
@@ -112,6 +112,26 @@ impl Cell {
         self.note(now, slot, 1, Reserved::default(), reserved);
         let charge = Charge { at: now, slot, reserved, ask, counted: 0, sequence, charged: reserved, debt: None };
         Decision::Admitted(charge, standing)
+    }
+
+    /// What [`Self::admit`] would say, without charging anything: why not, if so, and where the workspace stands.
+    pub(crate) fn look(
+        &mut self,
+        now: Micros,
+        slot: WorkspaceSlot,
+        limits: &CellLimits,
+        surge: &Surge,
+        ask: Ask,
+    ) -> (Option<Denial>, Standing) {
+        let (now, log) = self.reach(now);
+        let in_force = [limits.account, limits.effective_workspace()].map(InForce::from);
+        let place = log.place(slot);
+        let [account, workspace] = [log.sums(None), log.sums(Some(place))];
+        let fits = ask.fits(account, &in_force[0]) && ask.fits(workspace, &in_force[1]);
+        let refused = !fits || surge.refuses(in_force[0].rps, account.r1, account.r60);
+        let denial = refused.then(|| refusal::explain(log, now, place, &in_force, surge, &ask));
+        let standing = standing::after(log, now, place, &in_force, denial.as_ref());
+        (denial, standing)
     }
 
     /// Raises a running call's charge to its prompt and the output counted so far, where that is more.

@@ -1,9 +1,12 @@
 //! When a call that stands in a queue would be admitted: the cell's own rules, run ahead on a copy of its log.
 
-use domain::Scope;
+use std::collections::VecDeque;
+
+use domain::{Cause, Scope, Window};
 
 use crate::{
-    Ask, CellHandle, CellLimits, Decision, Demand, Denial, Micros, Standing, Surge, WorkspaceSlot, cell::Cell,
+    Ask, CellHandle, CellLimits, Decision, Demand, Denial, Micros, Standing, Surge, Violation, WorkspaceSlot,
+    cell::Cell,
 };
 
 /// One call of a queue.
@@ -22,14 +25,15 @@ pub struct Waiting {
 pub struct Forecast {
     /// Microseconds until the last call of the queue is admitted if nothing else happens; `None`: never.
     pub after_us: Option<u64>,
-    /// Why it is not admitted now: its own denial, or that of the call ahead which holds it up, with that call's standing.
-    /// `None` if it is admitted.
+    /// Why it is not admitted now, in its own numbers: its own denial, or the limit that holds up those ahead of it, and
+    /// where its workspace stands. `None` if it is admitted.
     pub held_by: Option<(Denial, Standing)>,
 }
 
 impl CellHandle {
     /// Looks ahead: first come, first served, except that a call waiting for its own workspace alone holds up only calls
-    /// of that workspace. Costs a copy of the log, so it is for calls that ask to wait.
+    /// of that workspace. Costs a copy of the log and a decision for each call of the queue, so it is for calls that wait
+    /// and for those behind them.
     pub fn forecast(&self, queue: &[Waiting]) -> Forecast {
         let surge = self.surge();
         let (scratch, now) = self.scratch();
@@ -37,56 +41,118 @@ impl CellHandle {
     }
 }
 
+/// The queue as lines of one workspace each, so that a line that stands is passed at once.
+struct Lines<'a> {
+    queue: &'a [Waiting],
+    lines: Vec<Line>,
+}
+
+struct Line {
+    slot: WorkspaceSlot,
+    calls: VecDeque<usize>,
+    held: bool,
+}
+
+impl<'a> Lines<'a> {
+    fn new(queue: &'a [Waiting]) -> Self {
+        let mut lines: Vec<Line> = Vec::new();
+        for (index, Waiting { slot, .. }) in queue.iter().enumerate() {
+            match lines.iter_mut().find(|it| it.slot == *slot) {
+                Some(line) => line.calls.push_back(index),
+                None => lines.push(Line { slot: *slot, calls: VecDeque::from([index]), held: false }),
+            }
+        }
+        Self { queue, lines }
+    }
+
+    /// The first call whose line is not held up.
+    fn first(&mut self) -> Option<(&mut Line, usize, &'a Waiting)> {
+        let free = self.lines.iter_mut().filter(|it| !it.held);
+        let (index, line) = free.filter_map(|it| Some((*it.calls.front()?, it))).min_by_key(|it| it.0)?;
+        Some((line, index, &self.queue[index]))
+    }
+
+    fn release(&mut self) {
+        self.lines.iter_mut().for_each(|it| it.held = false);
+    }
+}
+
 fn run(mut cell: Cell, start: Micros, surge: &Surge, queue: &[Waiting]) -> Forecast {
     let learned = cell.learned();
-    let mut waiting: Vec<usize> = (0..queue.len()).collect();
-    let last = queue.len().saturating_sub(1);
+    let ask = |it: &Waiting| Ask::estimate(it.demand, &learned, it.limits.default_output);
+    let Some((last, own)) = queue.len().checked_sub(1).map(|it| (it, &queue[it])) else {
+        return Forecast { after_us: Some(0), held_by: None };
+    };
+    let mut lines = Lines::new(queue);
     let (mut now, mut held_by) = (start, None);
     loop {
-        let (mut wake, mut held_slots, mut gone): (Option<Micros>, Vec<WorkspaceSlot>, Vec<usize>) = Default::default();
-        for index in &waiting {
-            let Waiting { slot, limits, demand } = queue[*index];
-            if held_slots.contains(&slot) {
-                continue;
-            }
-            let (denial, standing) =
-                match cell.admit(now, slot, &limits, surge, Ask::estimate(demand, &learned, limits.default_output)) {
-                    Decision::Admitted(..) if *index == last => {
-                        return Forecast { after_us: Some(now.since(start)), held_by };
-                    }
-                    Decision::Admitted(..) => {
-                        gone.push(*index);
-                        continue;
-                    }
-                    Decision::Denied(denial, standing) => (denial, standing),
-                    Decision::Undecided => unreachable!("a bare cell decides whether or not its charges are kept"),
-                };
+        let (mut wake, mut holding): (Option<Micros>, Option<Violation>) = (None, None);
+        lines.release();
+        while let Some((line, index, call)) = lines.first() {
+            let (denial, standing) = match cell.admit(now, call.slot, &call.limits, surge, ask(call)) {
+                Decision::Admitted(..) if index == last => {
+                    return Forecast { after_us: Some(now.since(start)), held_by };
+                }
+                Decision::Admitted(..) => {
+                    line.calls.pop_front();
+                    continue;
+                }
+                Decision::Denied(denial, standing) => (denial, standing),
+                Decision::Undecided => unreachable!("a bare cell decides whether or not its charges are kept"),
+            };
             let Some(us) = denial.retry_after_us else {
                 // A limit that was lowered meanwhile: it leaves the queue refused.
-                if *index == last {
+                if index == last {
                     return Forecast { after_us: None, held_by: held_by.or(Some((denial, standing))) };
                 }
-                gone.push(*index);
+                line.calls.pop_front();
                 continue;
             };
             // What it waits for in the account may clear long before what it waits for in its own workspace.
-            let of_account = || denial.violations().filter(|it| it.scope == Scope::Account);
-            let holds_all = of_account().next().is_some();
-            let until = of_account().filter_map(|it| it.retry_after_us).max().unwrap_or(us).min(us);
+            let of_account = denial.violations().filter(|it| it.scope == Scope::Account);
+            let of_account = of_account.max_by_key(|it| it.retry_after_us).copied();
+            let until = of_account.and_then(|it| it.retry_after_us).unwrap_or(us).min(us);
             let again = now.plus(until.max(1));
             wake = Some(wake.map_or(again, |it| it.min(again)));
-            if now == start && (*index == last || holds_all || slot == queue[last].slot) {
-                held_by.get_or_insert((denial.clone(), standing));
+            if of_account.is_some() || line.slot == own.slot {
+                holding = holding.or(of_account).or(Some(denial.named));
             }
-            if holds_all {
+            line.held = true;
+            if of_account.is_some() {
                 break;
             }
-            held_slots.push(slot);
         }
-        waiting.retain(|it| !gone.contains(it));
+        if now == start
+            && let Some(holding) = holding
+        {
+            held_by = Some(held(&mut cell, now, surge, own, ask(own), holding));
+        }
         let Some(next) = wake else { return Forecast { after_us: None, held_by } };
         now = next;
     }
+}
+
+/// Why a call is not admitted that stands behind one which waits for `holding`: its own denial if it has one, else that
+/// limit with what this call needs of it.
+fn held(
+    cell: &mut Cell,
+    now: Micros,
+    surge: &Surge,
+    call: &Waiting,
+    ask: Ask,
+    holding: Violation,
+) -> (Denial, Standing) {
+    let (denial, standing) = cell.look(now, call.slot, &call.limits, surge, ask);
+    let denial = denial.unwrap_or_else(|| {
+        let needed = match (holding.cause, holding.window) {
+            (Cause::Tokens, Window::Minute) => ask.needed(holding.limit),
+            (Cause::Tokens, Window::Second) => ask.prompt,
+            (Cause::Requests | Cause::Surge, _) => 1,
+        };
+        let named = Violation { needed, ..holding };
+        Denial { named, others: Vec::new(), retry_after_us: named.retry_after_us }
+    });
+    (denial, standing)
 }
 
 #[cfg(test)]
@@ -129,5 +195,57 @@ mod tests {
         assert_eq!(after(&[call("w", Some(0))]), None);
         assert_eq!(after(&[call("w", Some(0)), call("w", None)]), Some(1_000_000));
         drop(permit);
+    }
+
+    #[test]
+    fn a_call_behind_others_is_told_its_own_numbers() {
+        let ledger = Ledger::new(Arc::new(ManualClock::at(Micros(600_000_000))), Surge::default());
+        let cell = ledger.cell(&AccountId::new("a"), &ModelCode::parse("m").unwrap());
+        let [a, b] = ["a", "b"].map(|it| ledger.workspace(&WorkspaceId::new(it)));
+        let tokens = CellLimits {
+            account: Limits { rpm: Rpm::new(60_000), tpm: Tpm::new(6000) },
+            workspace: Limits { rpm: None, tpm: Tpm::new(5500) },
+            default_output: 10,
+        };
+        let asking = |slot, most| Waiting {
+            slot,
+            limits: tokens,
+            demand: Demand { ascii_bytes: 4, max_output: Some(most), ..Demand::default() },
+        };
+        let large = asking(a, 4999);
+        let Decision::Admitted(permit, _) = cell.admit(a, &large.limits, large.demand) else { panic!("it was empty") };
+        // Of a's calls one waits for account and workspace; b's would fit, and stands behind it.
+        let forecast = cell.forecast(&[asking(a, 2999), asking(b, 9)]);
+        let (denial, standing) = forecast.held_by.unwrap();
+        let expected = Violation {
+            cause: Cause::Tokens,
+            scope: Scope::Account,
+            window: Window::Minute,
+            limit: 6000,
+            used: 5000,
+            needed: 10,
+            retry_after_us: Some(60_000_000),
+        };
+        assert_eq!((denial.named, denial.others), (expected, Vec::new()));
+        assert_eq!(standing.tokens.map(|it| (it.limit, it.remaining)), Some((6000, 1000)));
+        assert_eq!(forecast.after_us, Some(60_000_000));
+        // One that does not fit by itself says why.
+        let (denial, _) = cell.forecast(&[asking(a, 2999), asking(b, 1999)]).held_by.unwrap();
+        assert_eq!((denial.named.needed, denial.named.scope), (2000, Scope::Account));
+        drop(permit);
+    }
+
+    #[test]
+    fn lines_keep_the_order_of_the_queue() {
+        let ledger = Ledger::new(Arc::new(ManualClock::at(Micros(600_000_000))), Surge::default());
+        let cell = ledger.cell(&AccountId::new("a"), &ModelCode::parse("m").unwrap());
+        let slots = ["u", "v", "w"].map(|it| ledger.workspace(&WorkspaceId::new(it)));
+        let call = |n: usize| Waiting { slot: slots[n], limits: limits(60, None), demand: Demand::default() };
+        // One in a second: each stands behind all that came before it, whatever their workspaces are.
+        let queue: Vec<_> = [0, 1, 1, 0, 2, 0, 1].map(call).into();
+        for length in 1..=queue.len() {
+            let after = cell.forecast(&queue[..length]).after_us;
+            assert_eq!(after, Some(1_000_000 * (length as u64 - 1)));
+        }
     }
 }

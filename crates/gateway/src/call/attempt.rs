@@ -150,6 +150,11 @@ impl Ended {
         }
     }
 
+    /// Whether its model did what it was asked for, as far as can be told by now.
+    pub(super) fn worked(&self) -> bool {
+        self.fallback_cause().is_none() && !matches!(self.came, Came::Trouble(..))
+    }
+
     /// The model has given the call up to its backup.
     pub(super) fn give_up(&mut self) {
         match &mut self.came {

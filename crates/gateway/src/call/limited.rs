@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
-use limiter::{Decision, Demand, Denial, Micros, Standing, WorkspaceSlot};
+use limiter::{Decision, Demand, Denial, Micros, Settlement, Standing};
 
 use super::{
     attempt::{Attempt, Ended},
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     base::Base,
-    gateway::Running,
+    gateway::{Gateway, Running},
     headers::{self, Timing},
     meter::{Call, Run},
     record::{Outcome, Tokens},
@@ -24,7 +24,7 @@ use crate::{
     route::Operation,
     snapshot::{Grant, KeyDigest, KeyEntry, WorkspaceEntry},
     upstream::Pool,
-    wait::Waiting,
+    wait::{Waited, Waiting},
 };
 
 pub(super) struct Limited<'a> {
@@ -42,13 +42,24 @@ pub(super) struct Limited<'a> {
     pub(super) read_at: Micros,
 }
 
-/// The 429 that the model asked for would have been answered with.
+/// The 429 that the model asked for would have been answered with. Recorded when it is dropped: only then is it known
+/// whether the backup did it.
 struct Refusing {
+    gateway: Arc<Gateway>,
+    call: Call,
     denial: Denial,
     standing: Standing,
     grant: Arc<Grant>,
     workspace: Arc<WorkspaceEntry>,
     timing: Timing,
+    decided: Micros,
+    fell_back: bool,
+}
+
+impl Drop for Refusing {
+    fn drop(&mut self) {
+        self.gateway.records.push(self.call.refused(&self.denial, self.fell_back, self.decided));
+    }
 }
 
 /// What a call finds in the snapshot.
@@ -115,20 +126,26 @@ impl Limited<'_> {
     async fn run(&self, attempt: Attempt, refusing: Option<Box<Refusing>>) -> Response<Answer> {
         let backup = if refusing.is_none() { self.backup_of(&attempt.grant).is_some() } else { true };
         let ended = attempt.send(self, backup).await;
-        let Some(cause) = ended.fallback_cause().filter(|_| backup) else {
-            let mut response = ended.respond(self.head);
-            if let Some(refusing) = refusing {
-                told(&mut response, refusing.denial.named.cause.as_str());
+        if let Some(mut refusing) = refusing {
+            refusing.fell_back = ended.worked();
+            let cause = refusing.denial.named.cause.as_str();
+            if !refusing.fell_back {
+                // Neither works: the refusal is that of the model asked for.
+                let response = self.refuse(&refusing, Some("refused"));
+                drop(refusing);
+                ended.abandon();
+                return response;
             }
+            drop(refusing);
+            let mut response = ended.respond(self.head);
+            told(&mut response, cause);
             return response;
-        };
-        if let Some(refusing) = refusing {
-            // Neither works: the refusal is that of the model asked for.
-            ended.abandon();
-            return self.refuse(&refusing, Some("refused"));
         }
-        // Boxed, for few calls fall back, and all would carry the room for it.
-        Box::pin(self.fall_back(ended, cause)).await
+        match ended.fallback_cause().filter(|_| backup) {
+            None => ended.respond(self.head),
+            // Boxed, for few calls fall back, and all would carry the room for it.
+            Some(cause) => Box::pin(self.fall_back(ended, cause)).await,
+        }
     }
 
     /// Runs the backup of a call whose provider failed; if that fails too, answers what the first came to.
@@ -137,7 +154,7 @@ impl Limited<'_> {
         let mut first = GivenUp(Some(first));
         if let Some(attempt) = admitted {
             let second = attempt.send(self, true).await;
-            if second.fallback_cause().is_none() {
+            if second.worked() {
                 drop(first);
                 let mut response = second.respond(self.head);
                 told(&mut response, cause);
@@ -154,22 +171,40 @@ impl Limited<'_> {
     /// Finds the model and asks its cell; with the microseconds it waited, if it asked to wait.
     async fn admit(&self, running: Running) -> (Admission, Option<u64>) {
         let gateway = &self.head.gateway;
-        let Found { mut call, grant, base, workspace } = match self.find() {
+        let mut found = match self.find(self.head.now_ms) {
             Ok(found) => found,
             Err(response) => return (Admission::Stopped(*response), None),
         };
         let mut timing = Timing::default();
         let mut waited_us = None;
         let decision = if self.wishes.wait_s == 0 {
-            gateway.queues.admit(&grant.cell, workspace.slot, &grant.limits, self.demand())
+            gateway.queues.admit(&found.grant.cell, found.workspace.slot, &found.grant.limits, self.demand())
         } else {
             // Boxed, for few calls wait, and all would carry the room for it.
-            let decision = Box::pin(self.wait(&call, workspace.slot)).await;
+            let waited = Box::pin(self.wait(&found)).await;
             timing.wait_us = gateway.clock.now().since(self.read_at);
             waited_us = Some(timing.wait_us);
-            call.started_at_ms = gateway.wall.now_ms();
-            decision
+            // Key, model and provider may have changed meanwhile.
+            found = match self.find(gateway.wall.now_ms()) {
+                Ok(found) => found,
+                Err(response) => {
+                    if let Some(Decision::Admitted(permit, _)) = waited {
+                        permit.settle(Settlement::Nothing);
+                    }
+                    return (Admission::Stopped(*response), waited_us);
+                }
+            };
+            found.call.started_at_ms = gateway.wall.now_ms();
+            match waited {
+                Some(decision) => decision,
+                // Given back in that very moment.
+                None => {
+                    let Found { grant, workspace, .. } = &found;
+                    gateway.queues.admit(&grant.cell, workspace.slot, &grant.limits, self.demand())
+                }
+            }
         };
+        let Found { call, grant, base, workspace } = found;
         let decided = match &decision {
             Decision::Admitted(permit, _) => permit.admitted_at(),
             Decision::Denied(..) | Decision::Undecided => gateway.clock.now(),
@@ -189,8 +224,8 @@ impl Limited<'_> {
         };
         let backup = self.backup_of(&grant).is_some();
         let attempt = if backup { self.admit_backup(&grant, timing.wait_us) } else { None };
-        gateway.records.push(call.refused(&denial, attempt.is_some(), decided));
-        let refusing = Refusing { denial, standing, grant, workspace, timing };
+        let (gateway, fell_back) = (Arc::clone(gateway), attempt.is_some());
+        let refusing = Refusing { gateway, call, denial, standing, grant, workspace, timing, decided, fell_back };
         let admission = match attempt {
             Some(attempt) => Admission::Backup(attempt, Box::new(refusing)),
             None => Admission::Stopped(self.refuse(&refusing, backup.then_some("refused"))),
@@ -198,13 +233,13 @@ impl Limited<'_> {
         (admission, waited_us)
     }
 
-    /// The model asked for. One snapshot says: it may have changed while the body came in.
-    fn find(&self) -> Result<Found, Box<Response<Answer>>> {
+    /// The model asked for, to a key that holds at `now_ms`. One snapshot says: it may have changed while the body came in.
+    fn find(&self, now_ms: i64) -> Result<Found, Box<Response<Answer>>> {
         let head = self.head;
         let stop = |refusal: &Refusal<'_>| Err(Box::new(head.refuse(refusal)));
         let name = self.name();
         let snapshot = head.gateway.snapshot.load();
-        let Some(entry) = snapshot.find(&self.digest, head.now_ms) else { return stop(&Refusal::NoKey) };
+        let Some(entry) = snapshot.find(&self.digest, now_ms) else { return stop(&Refusal::NoKey) };
         let workspace = &entry.workspace;
         let Some(grant) = workspace.grants.get(name) else {
             return stop(&match workspace.account.models.get(name) {
@@ -229,20 +264,20 @@ impl Limited<'_> {
         &self.fields.model.as_ref().expect("a body without a model is invalid").name
     }
 
-    async fn wait(&self, call: &Call, slot: WorkspaceSlot) -> Decision {
+    async fn wait(&self, Found { call, grant, workspace, .. }: &Found) -> Waited {
         let gateway = &self.head.gateway;
-        let (snapshot, digest, now_ms) = (Arc::clone(&gateway.snapshot), self.digest, self.head.now_ms);
-        let model = self.name().to_owned();
+        let (snapshot, digest) = (Arc::clone(&gateway.snapshot), self.digest);
+        let (wall, model) = (Arc::clone(&gateway.wall), self.name().to_owned());
         let limits_now = Arc::new(move || {
             let snapshot = snapshot.load();
-            Some(snapshot.find(&digest, now_ms)?.workspace.grants.get(&*model)?.limits)
+            Some(snapshot.find(&digest, wall.now_ms())?.workspace.grants.get(&*model)?.limits)
         });
-        let request = Waiting { slot, demand: self.demand(), limits: call.grant.limits, limits_now };
+        let request = Waiting { slot: workspace.slot, demand: self.demand(), limits_now };
         let mut left = Left { head: self.head, call, waiting: true };
         let patience = self.wishes.patience(&gateway.settings);
-        let decision = gateway.queues.wait(&call.grant.cell, request, patience).await;
+        let waited = gateway.queues.wait(&grant.cell, request, patience).await;
         left.waiting = false;
-        decision
+        waited
     }
 
     /// The backup's code, if this call may fall back to it.
@@ -272,7 +307,7 @@ impl Limited<'_> {
     }
 
     fn refuse(&self, refusing: &Refusing, fallback: Option<&'static str>) -> Response<Answer> {
-        let Refusing { denial, standing, grant, workspace, timing } = refusing;
+        let Refusing { denial, standing, grant, workspace, timing, .. } = refusing;
         let refusal = Refusal::Limited { denial, workspace: &workspace.name, model: grant.model.code.as_str() };
         let limits = self.head.limits(grant, standing, Some(denial));
         let mut response = self.head.respond(&refusal, *timing, Some(limits), None);

@@ -6,12 +6,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[derive(Debug)]
 pub(super) struct Budget {
     held: AtomicUsize,
-    most: usize,
+    most: AtomicUsize,
 }
 
 impl Budget {
     pub(super) const fn of(most: usize) -> Self {
-        Self { held: AtomicUsize::new(0), most }
+        Self { held: AtomicUsize::new(0), most: AtomicUsize::new(most) }
+    }
+
+    /// Changes how much that is. What is held already stays.
+    pub(super) fn limit(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
     }
 
     pub(super) const fn share(&'static self) -> Held {
@@ -30,7 +35,9 @@ impl Held {
     /// Raises the share to `bytes`; `false` if there is no room for that.
     pub(crate) fn raise(&mut self, bytes: usize) -> bool {
         let more = bytes.saturating_sub(self.bytes);
-        if self.budget.held.fetch_add(more, Ordering::Relaxed).saturating_add(more) > self.budget.most {
+        if self.budget.held.fetch_add(more, Ordering::Relaxed).saturating_add(more)
+            > self.budget.most.load(Ordering::Relaxed)
+        {
             self.budget.held.fetch_sub(more, Ordering::Relaxed);
             return false;
         }
@@ -61,6 +68,8 @@ mod tests {
         assert!(!one.raise(61));
         drop(other);
         assert!(one.raise(100));
+        BUDGET.limit(200);
+        assert!(one.raise(200) && !one.raise(201));
         drop(one);
         assert_eq!(BUDGET.held.load(Ordering::Relaxed), 0);
     }

@@ -37,10 +37,10 @@ fn words(refusal: &Refusal<'_>) -> (&'static str, String) {
     (code, message(phrase, &refusal.sentence()))
 }
 
-/// An error inside a stream. `last_id` is the id of the last event that passed.
-pub(super) fn event(refusal: &Refusal<'_>, request_id: &str, last_id: u64) -> String {
+/// An error inside a stream. `last_id` is the id of the last event that passed; the first is 1.
+pub(super) fn event(refusal: &Refusal<'_>, request_id: &str, last_id: Option<u64>) -> String {
     let status = refusal.status();
-    let (id, data) = (last_id.saturating_add(1), body(refusal, None, request_id));
+    let (id, data) = (last_id.unwrap_or_default().saturating_add(1), body(refusal, None, request_id));
     // No space after `event:`: the provider's own SDK compares the rest of the line as it stands.
     format!("id:{id}\nevent:error\n{HEARTBEAT_STATUS}{status}\ndata:{data}\n\n")
 }

@@ -88,10 +88,10 @@ pub(super) fn event(refusal: &Refusal<'_>, request_id: &str) -> String {
     format!("data: {}\n\n", body(refusal, ErrorDialect::DEFAULT, None, request_id))
 }
 
-/// An error inside a stream of responses. `last` is the sequence number of the last event that passed.
-pub(super) fn responses_event(refusal: &Refusal<'_>, last: u64) -> String {
+/// An error inside a stream of responses. `last` is the sequence number of the last event that passed; the first is 0.
+pub(super) fn responses_event(refusal: &Refusal<'_>, last: Option<u64>) -> String {
     let Words { message, code, .. } = words(refusal, ErrorDialect::DEFAULT);
-    let (message, next) = (Escaped(&message), last.saturating_add(1));
+    let (message, next) = (Escaped(&message), last.map_or(0, |it| it.saturating_add(1)));
     format!(
         "event: error\ndata: {{\"type\":\"error\",\"code\":\"{code}\",\"message\":\"{message}\",\"param\":null,\"sequence_number\":{next}}}\n\n"
     )

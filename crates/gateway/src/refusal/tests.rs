@@ -151,9 +151,11 @@ fn anthropic_bodies() {
 #[test]
 fn events_for_streams_that_broke_off() {
     let broke_off = Refusal::Upstream(Failure::BrokeOff);
-    assert_eq!(native::event(&broke_off, RID, 7), include_str!("fixtures/broke-off-native.txt"));
+    assert_eq!(native::event(&broke_off, RID, Some(7)), include_str!("fixtures/broke-off-native.txt"));
     assert_eq!(openai::event(&broke_off, RID), include_str!("fixtures/broke-off-chat.txt"));
-    assert_eq!(openai::responses_event(&broke_off, 42), include_str!("fixtures/broke-off-responses.txt"));
+    assert_eq!(openai::responses_event(&broke_off, Some(42)), include_str!("fixtures/broke-off-responses.txt"));
+    assert!(openai::responses_event(&broke_off, None).contains("\"sequence_number\":0}"));
+    assert!(native::event(&broke_off, RID, None).starts_with("id:1\n"));
     assert_eq!(anthropic::event(&broke_off, RID), include_str!("fixtures/broke-off-anthropic.txt"));
 }
 

@@ -13,7 +13,7 @@ use std::{
 use bytes::{Buf, Bytes, BytesMut};
 use parking_lot::Mutex;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     net::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
@@ -42,6 +42,7 @@ const REFUSED: [(&[u8], BadHead); 3] = [
 pub(crate) enum BadHead {
     Large,
     Unreadable,
+    Slow,
 }
 
 /// Writes the answer to a head that the server does not take; it is told the first line, as far as it was kept.
@@ -54,6 +55,9 @@ pub(super) struct Client {
     /// Bytes of an answer in the place of the server's.
     instead: Bytes,
     lingering: Option<(usize, Pin<Box<Sleep>>)>,
+    /// How long a client may take nothing of its answer, and until when the one that does.
+    patience: Duration,
+    stuck: Option<Pin<Box<Sleep>>>,
 }
 
 /// The reading half, which the connection's task looks after too.
@@ -72,7 +76,7 @@ pub(super) struct Reading {
 }
 
 impl Client {
-    pub(super) fn new(stream: TcpStream, refuse: Refuse) -> (Self, Arc<Mutex<Reading>>) {
+    pub(super) fn new(stream: TcpStream, patience: Duration, refuse: Refuse) -> (Self, Arc<Mutex<Reading>>) {
         let (io, writing) = stream.into_split();
         let reading = Reading {
             io,
@@ -85,7 +89,15 @@ impl Client {
             begins: true,
         };
         let reading = Arc::new(Mutex::new(reading));
-        let client = Self { reading: Arc::clone(&reading), writing, refuse, instead: Bytes::new(), lingering: None };
+        let client = Self {
+            reading: Arc::clone(&reading),
+            writing,
+            refuse,
+            instead: Bytes::new(),
+            lingering: None,
+            patience,
+            stuck: None,
+        };
         (client, reading)
     }
 
@@ -96,8 +108,36 @@ impl Client {
             return false;
         };
         let reading = self.reading.lock();
+        if reading.begins {
+            // Nothing was read since the answer began: these are bytes of its body.
+            return false;
+        }
         self.instead = (self.refuse)(*why, &reading.line[..reading.line_length]);
         true
+    }
+
+    /// Answers a head that did not come to its end in time, if any of it came, and ends the connection.
+    pub(super) async fn time_out(mut self) -> io::Result<()> {
+        {
+            let reading = self.reading.lock();
+            if reading.begins {
+                return Ok(());
+            }
+            self.instead = (self.refuse)(BadHead::Slow, &reading.line[..reading.line_length]);
+        }
+        self.shutdown().await
+    }
+
+    /// Gives up a client that takes nothing of its answer for too long: it would hold its place, and its call's, for good.
+    fn unless_stuck(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stuck = None;
+            return written;
+        }
+        let patience = self.patience;
+        let until = self.stuck.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        ready!(until.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
     fn poll_instead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -179,7 +219,8 @@ impl AsyncWrite for Client {
             return Poll::Ready(Ok(bytes.len()));
         }
         self.reading.lock().begins = true;
-        Pin::new(&mut self.writing).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.writing).poll_write(cx, bytes);
+        self.unless_stuck(cx, written)
     }
 
     fn poll_write_vectored(
@@ -191,7 +232,8 @@ impl AsyncWrite for Client {
             return Poll::Ready(Ok(slices.iter().map(|it| it.len()).sum()));
         }
         self.reading.lock().begins = true;
-        Pin::new(&mut self.writing).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.writing).poll_write_vectored(cx, slices);
+        self.unless_stuck(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -228,7 +270,7 @@ impl AsyncWrite for Client {
 mod tests {
     use std::future::poll_fn;
 
-    use tokio::{io::AsyncWriteExt as _, net::TcpListener};
+    use tokio::{io::AsyncReadExt as _, net::TcpListener};
 
     use super::*;
 
@@ -236,7 +278,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let (client, reading) = Client::new(stream, Box::new(|_, _| Bytes::new()));
+        let (client, reading) = Client::new(stream, Duration::from_secs(60), Box::new(|_, _| Bytes::new()));
         (peer, client, reading)
     }
 
@@ -263,5 +305,25 @@ mod tests {
         client.shutdown().await.unwrap();
         let left = reading.lock().io.try_read(&mut [0; 1]).unwrap_err();
         assert_eq!(left.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[tokio::test]
+    async fn bytes_of_an_answer_that_look_like_a_refusal_are_not_one() {
+        let (mut peer, mut client, _) = pair().await;
+        client.refuse = Box::new(|_, line| [b"instead of ", line].concat().into());
+        for (read, sent) in [("a request", true), ("a bad head", false)] {
+            peer.write_all(read.as_bytes()).await.unwrap();
+            client.read_exact(&mut vec![0; read.len()]).await.unwrap();
+            if sent {
+                client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            }
+            client.write_all(REFUSED[2].0).await.unwrap();
+            client.flush().await.unwrap();
+        }
+        drop(client);
+        let mut came = Vec::new();
+        peer.read_to_end(&mut came).await.unwrap();
+        let expected = [b"HTTP/1.1 200 OK\r\n\r\n", REFUSED[2].0, b"instead of a bad head"].concat();
+        assert_eq!(String::from_utf8(came), String::from_utf8(expected));
     }
 }

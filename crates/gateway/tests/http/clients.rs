@@ -46,22 +46,55 @@ async fn a_head_that_trickles_in_is_cut_off() {
     writer.write_all(b"GET /v1/models HTTP/1.1\r\n").await.unwrap();
     let mut pace = tokio::time::interval(Duration::from_millis(5));
     let (mut answer, mut sent) = (Vec::new(), 0);
+    // Until the gateway ends the connection.
     let ended = reader.read_to_end(&mut answer);
     tokio::pin!(ended);
     loop {
         tokio::select! {
             _ = &mut ended => break,
             _ = pace.tick(), if sent < 20_000 => {
-                // Never silent for long; writing fails once the gateway has closed.
+                // Never silent for long.
                 sent += 1;
-                if writer.write_all(b"x").await.is_err() {
-                    break;
-                }
+                let _ = writer.write_all(b"x").await;
             }
         }
     }
     assert!(sent < 20_000, "it was not waited for");
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.ends_with('}'), "{answer}");
+    assert!(answer.contains("did not come in time") && answer.contains("\r\nx-request-id: "), "{answer}");
     assert_eq!(house.gateway.running(), 0);
+}
+
+#[tokio::test]
+async fn a_connection_without_a_call_ends_without_a_word() {
+    let settings = Settings { client_timeout: Duration::from_millis(100), ..Settings::default() };
+    let house = House::with(settings, |_| {}).await;
+    let mut answer = String::new();
+    TcpStream::connect(house.addr).await.unwrap().read_to_string(&mut answer).await.unwrap();
+    assert_eq!(answer, "");
+    let mut kept = send_raw(&house, "", plain(), "").await;
+    kept.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_of_its_answer_is_left() {
+    let settings = Settings { client_timeout: Duration::from_millis(300), ..Settings::default() };
+    let house = House::with(settings, |_| {}).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut io = socket.connect(house.addr).await.unwrap();
+    let body = r#"{"model":"qwen-plus","messages":[],"max_tokens":200000,"stream":true}"#;
+    let head = format!(
+        "POST {CHAT} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {SEARCH}\r\nx-stand-in: output=200000\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    io.write_all(head.as_bytes()).await.unwrap();
+    let call = house.calls(1).await.remove(0);
+    assert_eq!(call.outcome, Outcome::HangUp);
+    house.provider.log().wait_until(|it| it[0].ended.is_some()).await;
+    drop(io);
 }
 
 #[tokio::test]

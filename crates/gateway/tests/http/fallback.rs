@@ -123,6 +123,27 @@ async fn a_provider_in_trouble_makes_room_for_the_backup() {
 }
 
 #[tokio::test]
+async fn a_backup_that_does_not_answer_leaves_what_the_first_came_to() {
+    let settings = Settings { first_byte_timeout: std::time::Duration::from_millis(200), ..Settings::default() };
+    let house = House::with(settings, with_backup).await;
+    house.provider.next("status=500; body={\"first\":1}".parse().unwrap());
+    house.provider.next("delay-ms=600000".parse().unwrap());
+    let reply = house.call(wishing(post(CHAT, SEARCH, plain()), "on")).await;
+    assert_eq!((reply.status, reply.text(), reply.header("x-sluice-fallback")), (500, "{\"first\":1}", "refused"));
+    assert!(house.calls(2).await.iter().all(|it| it.outcome.failed() && !it.fell_back));
+    house.clock.advance(60_000_000);
+    fill(&house).await;
+    house.provider.next("delay-ms=600000".parse().unwrap());
+    let reply = house.call(wishing(post(CHAT, SEARCH, plain()), "on")).await;
+    assert_eq!((reply.status, reply.header("x-sluice-fallback")), (429, "refused"), "{}", reply.text());
+    assert!(reply.text().contains("for model qwen-plus;"), "{}", reply.text());
+    let calls = house.calls(2).await;
+    let of = |code: &str| calls.iter().find(|it| it.model.as_str() == code).unwrap();
+    assert!(matches!(of("qwen-plus").outcome, Outcome::Refused(_)) && !of("qwen-plus").fell_back);
+    assert_eq!(of("fast").outcome, Outcome::Timeout);
+}
+
+#[tokio::test]
 async fn if_nothing_works_the_answer_is_that_of_the_model_asked_for() {
     let house = house().await;
     house.provider.next("status=500; body={\"first\":1}".parse().unwrap());

@@ -105,11 +105,52 @@ async fn nobody_overtakes_a_call_that_waits_for_the_account_and_freed_room_is_gi
         until_waiting(&house, 1).await;
         let small = house.call(asking(10)).await;
         assert_eq!((small.status, small.header("x-sluice-cause")), (429, "tokens"), "{}", small.text());
+        let body: serde_json::Value = serde_json::from_str(small.text()).unwrap();
+        let details = body.pointer("/error/details").unwrap();
+        assert_eq!(details.as_array().unwrap().len(), 1, "{details}");
+        for (name, value) in [("/0/limit", 6000), ("/0/used", 5001), ("/0/needed", 11)] {
+            assert_eq!(
+                details.pointer(name).unwrap(),
+                value,
+                "its own numbers, not those of the call ahead: {details}"
+            );
+        }
+        let after: u64 = small.header("retry-after-ms").parse().unwrap();
+        assert!((1..=60_000).contains(&after), "{after}");
         // Its client goes, and what it held is free.
         drop(holding);
     });
     assert_eq!(large.status, 200);
     assert!(waited(&large) < 30_000, "not only when the first call's minute is over");
+}
+
+#[tokio::test]
+async fn a_key_that_is_revoked_meanwhile_admits_nobody() {
+    let house = House::running(slow).await;
+    assert_eq!(house.call(max()).await.status, 200);
+    let (waits, ()) = tokio::join!(house.call(wishing(max(), "100")), async {
+        until_waiting(&house, 1).await;
+        let mut contents = house.contents();
+        slow(&mut contents);
+        contents.keys.retain(|it| it.digest != gateway::KeyDigest::of(DEFAULT.as_bytes()));
+        house.set(contents);
+    });
+    assert_eq!((waits.status, house.used("qwen-max").0), (401, 1));
+    assert_eq!(house.provider.log().received().len(), 1);
+}
+
+#[tokio::test]
+async fn a_limit_that_is_raised_meanwhile_ends_the_wait() {
+    let house = House::running(|contents| contents.models[1].limits = limits(1, 1_000_000)).await;
+    assert_eq!(house.call(max()).await.status, 200);
+    let (waits, ()) = tokio::join!(house.call(wishing(max(), "100")), async {
+        until_waiting(&house, 1).await;
+        let mut contents = house.contents();
+        contents.models[1].limits = limits(60_000, 1_000_000);
+        house.set(contents);
+    });
+    assert_eq!(waits.status, 200);
+    assert!(waited(&waits) < 30_000, "not only when the first call's minute is over");
 }
 
 #[tokio::test]
