@@ -13,6 +13,8 @@ echo "==> bench: 200 kills under load, every window checked"
 KILLS=200 cargo test -q -p sluice --test process killed -- --nocapture
 echo "==> bench: a call through Sluice, through nginx, and direct"
 python3 bench/compare.py "$@"
+echo "==> bench: memory under ten minutes of full load"
+[[ "$*" == *--scene* ]] || python3 bench/compare.py --scene "flat memory" "$@"
 echo "==> bench: what a flush costs"
 cargo bench -q -p store
 if [ -n "${SCALE:-}" ]; then

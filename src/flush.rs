@@ -108,17 +108,15 @@ impl Flush {
         // Charges whose commit was not answered: handed in again as they were, until it is known.
         let mut doubtful: Option<UsageFlush> = None;
         let mut attempt: Option<Attempt> = None;
-        let (mut good, mut before) = (Instant::now(), Instant::now());
+        let mut before = Instant::now();
         for tick in 0_u64.. {
             let last = loop {
                 tokio::select! {
                     _ = ticks.tick() => break false,
                     () = stop.cancelled() => break true,
                     outcome = outcome(&mut attempt), if attempt.is_some() => {
-                        if let Some(ended) = attempt.take()
-                            && self.done(&outcome, ended, &mut doubtful, &mut trouble)
-                        {
-                            good = Instant::now();
+                        if let Some(ended) = attempt.take() {
+                            self.done(&outcome, ended, &mut doubtful, &mut trouble);
                         }
                     }
                 }
@@ -136,10 +134,8 @@ impl Flush {
             // A few thousand bytes into the page cache.
             let usage = tokio::task::block_in_place(|| self.gather(now_ms, last));
             trouble.lost(waiting.lost() + self.records.lost());
-            if attempt.is_none() && !trouble.failing {
-                good = Instant::now();
-            }
-            let lagging = good.elapsed() > LAG;
+            // Of the last sign of life that is kept, not of the last answer: a write that took long was old when it ended.
+            let lagging = self.usage.lag() > LAG;
             trouble.lags(lagging, &self.usage);
             if (attempt.is_none() || lagging || last)
                 && self.outbox.has_room()

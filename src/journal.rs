@@ -14,6 +14,7 @@ use std::{
 use app::ssr::{Proof, Proven};
 use domain::AccountId;
 use limiter::{Clock as _, Ledger, verify};
+use parking_lot::Mutex;
 
 use crate::clock::{SystemClock, boot};
 
@@ -243,14 +244,25 @@ impl Read for Whole {
     }
 }
 
-/// The journal in a folder, as the console checks it.
-pub struct JournalProof(pub PathBuf);
+/// The journal in a folder, as the console checks it: one reader at a time, for a day of it may be large.
+pub struct JournalProof {
+    folder: PathBuf,
+    turn: Mutex<()>,
+}
+
+impl JournalProof {
+    /// Of what lies in `folder`.
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder, turn: Mutex::default() }
+    }
+}
 
 impl Proof for JournalProof {
     fn prove(&self, account: &AccountId) -> Result<Proven, String> {
+        let _turn = self.turn.lock();
         let named = |error: &dyn std::fmt::Display| format!("the admission journal cannot be read: {error}");
-        let journal = Whole::open(&self.0, None).map_err(|error| named(&error))?;
-        let report = verify::run(journal, None).map_err(|error| named(&error))?;
+        let mut journal = Whole::open(&self.folder, None).map_err(|error| named(&error))?;
+        let report = verify::run(&mut journal, None).map_err(|error| named(&error))?;
         let mine: Vec<_> = report.rows.iter().filter(|it| it.account == account.as_str()).collect();
         let fullest = mine
             .iter()
@@ -259,6 +271,8 @@ impl Proof for JournalProof {
         Ok(Proven {
             admissions: report.by_account.get(account.as_str()).copied().unwrap_or(0),
             over: mine.iter().map(|it| it.exceeded).sum(),
+            cut_off: report.cut_off.get(account.as_str()).copied().unwrap_or(0),
+            torn: journal.torn,
             fullest: fullest.map(|it| {
                 let scope = if it.workspace.is_some() { "a workspace" } else { "the account" };
                 let (highest, limit, seconds) = (it.highest, it.limit, it.window.seconds());

@@ -162,7 +162,7 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
     sync.restore_learned(&rows);
     let kept = Arc::new(Kept::of(&ledger));
     let node = node(&settings, control.store());
-    usage::restore(control.store(), &ledger, &rows, &node, control.now_ms()).await?;
+    let blackout = usage::restore(control.store(), &ledger, &rows, &node, control.now_ms()).await?;
 
     let stop = Stop {
         gateway: CancellationToken::new(),
@@ -177,7 +177,7 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
     let mut flush = Flush {
         store: control.store().clone(),
         records: Arc::clone(&records),
-        usage: Usage::new(Arc::clone(&ledger), Arc::clone(&seconds), node, settings.durability),
+        usage: Usage::new(Arc::clone(&ledger), Arc::clone(&seconds), node, settings.durability).after(blackout),
         journal: journal(&settings, &ledger)?,
         ledger: Arc::clone(&ledger),
         kept: Arc::clone(&kept),
@@ -257,7 +257,7 @@ fn node(settings: &Settings, store: &control::Store) -> String {
 
 fn proof(settings: &Settings) -> Option<Arc<dyn Proof>> {
     let folder = settings.journal_folder.clone();
-    if folder.as_os_str().is_empty() { None } else { Some(Arc::new(JournalProof(folder))) }
+    if folder.as_os_str().is_empty() { None } else { Some(Arc::new(JournalProof::new(folder))) }
 }
 
 fn journal(settings: &Settings, ledger: &Arc<Ledger>) -> Outcome<Option<Journal>> {

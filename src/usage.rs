@@ -49,6 +49,8 @@ pub struct Usage {
     changes: BTreeMap<(u64, AccountId, ModelCode, WorkspaceId), UsageRow>,
     last_beat: Micros,
     last_forgotten: Micros,
+    /// The stamp of what was held back for an unclean stop.
+    blackout: Option<Micros>,
 }
 
 impl Usage {
@@ -57,7 +59,23 @@ impl Usage {
     pub fn new(ledger: Arc<Ledger>, seconds: Arc<Seconds>, node: String, durability: Durability) -> Self {
         let (strict, never) = (durability == Durability::Strict, Micros(0));
         let changes = BTreeMap::new();
-        Self { ledger, seconds, node, boot: boot(), strict, changes, last_beat: never, last_forgotten: never }
+        Self {
+            ledger,
+            seconds,
+            node,
+            boot: boot(),
+            strict,
+            changes,
+            last_beat: never,
+            last_forgotten: never,
+            blackout: None,
+        }
+    }
+
+    /// After an unclean stop: charges with this stamp are no calls, and are shown to nobody.
+    #[must_use]
+    pub fn after(self, blackout: Option<Micros>) -> Self {
+        Self { blackout, ..self }
     }
 
     /// What is to be written now, if anything. Handed out until [`Self::written`] says that it was.
@@ -120,12 +138,14 @@ impl Usage {
     }
 
     fn drain(&mut self, now: Micros, now_ms: i64) {
-        let (ledger, seconds, changes) = (&self.ledger, &self.seconds, &mut self.changes);
+        let (ledger, seconds, changes, blackout) = (&self.ledger, &self.seconds, &mut self.changes, self.blackout);
         ledger.drain(|cell, charge| {
             let Some(workspace) = ledger.workspace_id(charge.slot) else { return };
-            let at_ms = seconds.wall_ms(charge.end.0, now.0, now_ms) - HALF_BUCKET_MS;
-            let whose = Whose { account: &cell.account, model: &cell.model, workspace: &workspace };
-            seconds.charge(whose, at_ms, charge.account.requests, charge.account.tokens);
+            if Some(charge.end) != blackout {
+                let at_ms = seconds.wall_ms(charge.end.0, now.0, now_ms) - HALF_BUCKET_MS;
+                let whose = Whose { account: &cell.account, model: &cell.model, workspace: &workspace };
+                seconds.charge(whose, at_ms, charge.account.requests, charge.account.tokens);
+            }
             let key = (charge.end.0, cell.account.clone(), cell.model.clone(), workspace);
             let row = changes.entry(key).or_insert_with_key(|(end, account, model, workspace)| UsageRow {
                 end_us: signed(*end),
@@ -150,14 +170,21 @@ impl Usage {
     }
 }
 
-/// Gives the ledger what this process's predecessor charged in the last minute.
+/// Gives the ledger what this process's predecessor charged in the last minute. After an unclean stop, with the stamp of what
+/// is held back for it.
 ///
 /// # Errors
 /// When the store cannot answer.
-pub async fn restore(store: &Store, ledger: &Ledger, rows: &SnapshotRows, node: &str, now_ms: i64) -> Outcome {
+pub async fn restore(
+    store: &Store,
+    ledger: &Ledger,
+    rows: &SnapshotRows,
+    node: &str,
+    now_ms: i64,
+) -> Outcome<Option<Micros>> {
     let (beat, kept) = {
         let mut conn = store.read().await?;
-        let Some(beat) = conn.heartbeat(node).await? else { return Ok(()) };
+        let Some(beat) = conn.heartbeat(node).await? else { return Ok(None) };
         (beat, conn.usage(node).await?)
     };
     let now = SystemClock.now();
@@ -181,9 +208,10 @@ pub async fn restore(store: &Store, ledger: &Ledger, rows: &SnapshotRows, node: 
             workspace: ScopeCharge { requests: row.workspace_requests, tokens: row.workspace_tokens },
         });
     }
-    if !beat.clean {
+    let blackout = (!beat.clean).then(|| here(beat.at_us).plus(COVERED_US));
+    if let Some(at) = blackout {
         tracing::warn!("the last run did not stop cleanly; a second of every limit is held back for up to a minute");
-        black_out(ledger, rows, here(beat.at_us).plus(COVERED_US), now_ms);
+        black_out(ledger, rows, at, now_ms);
     }
     if !same_clock {
         // The other boot's stamps would be taken for this one's by the next start.
@@ -194,7 +222,7 @@ pub async fn restore(store: &Store, ledger: &Ledger, rows: &SnapshotRows, node: 
         tx.flush_usage(&UsageFlush { node: node.to_owned(), beat, changes, forget_before_us: None }).await?;
         tx.commit().await?;
     }
-    Ok(())
+    Ok(blackout)
 }
 
 fn black_out(ledger: &Ledger, rows: &SnapshotRows, at: Micros, now_ms: i64) {
@@ -205,7 +233,12 @@ fn black_out(ledger: &Ledger, rows: &SnapshotRows, at: Micros, now_ms: i64) {
     }
     for model in &rows.models {
         let Ok(code) = ModelCode::parse(&model.code) else { continue };
-        let workspaces = own.remove(&(model.account_id.as_str(), model.code.as_str())).unwrap_or_default();
+        let mut workspaces = own.remove(&(model.account_id.as_str(), model.code.as_str())).unwrap_or_default();
+        if workspaces.is_empty() {
+            // The account's part is kept under one of its own, whichever.
+            let any = rows.workspaces.iter().find(|it| it.account_id == model.account_id);
+            workspaces.extend(any.map(|it| (ledger.workspace(&WorkspaceId::new(&it.id)), limits(None, None))));
+        }
         let account = limits(Some(model.rpm), model.effective_tpm(now_ms));
         ledger.cell(&AccountId::new(&model.account_id), &code).black_out(at, account, &workspaces);
     }

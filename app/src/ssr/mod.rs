@@ -71,6 +71,10 @@ pub struct Proven {
     pub admissions: u64,
     /// Those that led to more than was allowed.
     pub over: u64,
+    /// Calls whose end the record does not hold, so that only such of their tokens count as had been seen.
+    pub cut_off: u64,
+    /// Files of the record that end inside an entry, as they do after an unclean stop.
+    pub torn: u64,
     /// The limit that was used most, in words; `None` without admissions.
     pub fullest: Option<String>,
 }

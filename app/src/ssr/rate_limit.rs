@@ -235,7 +235,15 @@ pub(crate) async fn verify(state: &ConsoleState, caller: &Caller) -> Result<Outc
         Ok(proven) => {
             let fullest = proven.fullest.map(|it| format!(". The fullest window: {it}")).unwrap_or_default();
             let checked = whole(proven.admissions);
-            Outcome::go(format!("{checked} admissions checked, none went over a limit{fullest}"), paths::RATE_LIMIT)
+            let but = match (proven.cut_off, proven.torn) {
+                (0, 0) => String::new(),
+                (0, _) => ". After an unclean stop, the last moments before it are not in the record".to_owned(),
+                (calls, _) => {
+                    format!(". The tokens of {} calls that an unclean stop cut off are known in part", whole(calls))
+                }
+            };
+            let told = format!("{checked} admissions checked, none went over a limit{fullest}{but}");
+            Outcome::go(told, paths::RATE_LIMIT)
         }
     };
     Ok(outcome)
