@@ -149,6 +149,14 @@ impl Draft {
         pairs
     }
 
+    /// The same, with the revision that it was typed on top of.
+    #[cfg(feature = "ssr")]
+    pub fn typed_on(&self, revision: Option<i64>) -> Vec<(String, String)> {
+        let mut pairs = self.typed();
+        pairs.extend(revision.map(|it| ("revision".to_owned(), it.to_string())));
+        pairs
+    }
+
     /// Reads the pairs a form sent.
     pub fn from_typed(pairs: &[(String, String)]) -> Self {
         let mut draft = Self::default();

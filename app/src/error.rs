@@ -21,8 +21,8 @@ pub enum ApiError {
     Malformed,
     /// The server was not reached.
     Unreachable,
-    /// The database does not answer; nothing was changed.
-    Unavailable,
+    /// The database does not answer; nothing was changed. The log knows more under this request id.
+    Unavailable(String),
     /// It failed; the log knows why under this request id.
     Failed(String),
 }
@@ -36,7 +36,7 @@ impl ApiError {
             Self::Refused(_) => 409,
             Self::NotFound => 404,
             Self::Malformed => 400,
-            Self::Unavailable => 503,
+            Self::Unavailable(_) => 503,
             Self::Unreachable | Self::Failed(_) => 500,
         }
     }
@@ -50,9 +50,12 @@ impl std::fmt::Display for ApiError {
             Self::NotFound => f.write_str("There is no such thing here, or you may not see it."),
             Self::Malformed => f.write_str("The request could not be read."),
             Self::Unreachable => f.write_str("The server cannot be reached. Nothing was stored; try again."),
-            Self::Unavailable => f.write_str(
-                "The database does not answer at the moment, so nothing was changed. Model calls go on; try again soon.",
-            ),
+            Self::Unavailable(request) => {
+                f.write_str(
+                    "The database does not answer at the moment, so nothing was changed. Model calls go on; try again soon.",
+                )?;
+                if request.is_empty() { Ok(()) } else { write!(f, " The log knows more about request {request}.") }
+            }
             Self::Failed(request) if request.is_empty() => f.write_str("Something failed on the server. Try again."),
             Self::Failed(request) => {
                 write!(f, "Something failed on the server. Try again, or ask the operator about request {request}.")

@@ -64,13 +64,67 @@ impl Outcome {
     }
 }
 
+/// Names under which secrets are typed: what stands in these fields is never kept.
+pub const SECRETS: [&str; 4] = ["credential", "password", "current", "token"];
+
+/// What was typed into one form.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Typed {
+    /// The form's name.
+    pub form: String,
+    /// Field names and what was typed into them. A secret is there with nothing beside it, if one was typed.
+    pub fields: Vec<(String, String)>,
+}
+
+impl Typed {
+    /// What was typed into `form`, without the secrets.
+    pub fn new(form: impl Into<String>, fields: impl IntoIterator<Item = (String, String)>) -> Self {
+        let kept = fields.into_iter().filter_map(|(name, value)| match SECRETS.contains(&name.as_str()) {
+            true if value.is_empty() => None,
+            true => Some((name, String::new())),
+            false => Some((name, value)),
+        });
+        Self { form: form.into(), fields: kept.collect() }
+    }
+
+    /// What was typed into one field.
+    pub fn get(&self, field: &str) -> Option<&str> {
+        self.fields.iter().find(|(name, _)| name == field).map(|(_, value)| value.as_str())
+    }
+}
+
 /// An outcome that waits in the session for the page after a redirect, with everything that was typed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flash {
-    /// The form it answers.
-    pub form: String,
-    /// Field names and what was typed into them; never passwords, tokens or credentials.
-    pub typed: Vec<(String, String)>,
+    /// What was typed into the form it answers.
+    pub typed: Typed,
+    /// What was typed into another form of the same page and not sent.
+    #[serde(default)]
+    pub beside: Option<Typed>,
     /// What became of it.
     pub outcome: Outcome,
+}
+
+impl Flash {
+    /// An outcome of `typed`, and of nothing beside it.
+    pub fn new(typed: Typed, outcome: Outcome) -> Self {
+        Self { typed, beside: None, outcome }
+    }
+
+    /// Whether nothing was stored.
+    pub fn failed(&self) -> bool {
+        !matches!(self.outcome, Outcome::Done { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_remembered_by_its_name_alone() {
+        let pairs = [("name", "a"), ("credential", "sk-secret"), ("password", "")];
+        let typed = Typed::new("provider", pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!(typed.fields, [("name", "a"), ("credential", "")].map(|(a, b)| (a.to_owned(), b.to_owned())));
+    }
 }

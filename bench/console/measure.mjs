@@ -40,6 +40,8 @@ const PAGES = [
   ["keys", "/settings/keys", ["button[commandfor]", "dialog[open] [data-close]"]],
   ["members", "/settings/members", ["button[commandfor]", "dialog[open] [data-close]"]],
   ["audit log", "/settings/audit", ["#audit-actor"]],
+  ["account", "/settings/account", ["main input:not([type=hidden])"]],
+  ["import", "/settings/models/import", ["#import-search"]],
   ["help", "/help/rate-limits", ["[data-theme-switch] button"]],
   ["sign in", "/sign-in", ["[name=email]"]],
 ];

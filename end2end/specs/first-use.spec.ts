@@ -1,3 +1,4 @@
+import { hide } from "../support/hidden";
 import { expectSound, hasScript } from "../support/sound";
 import { expect, NOBODY, test } from "../support/test";
 
@@ -28,8 +29,15 @@ test("an empty account is led to its first call, and shows it", async ({ page, s
   const model = (await command.innerText()).match(/"model": "([^"]+)"/)![1];
   await expectSound(page);
 
+  // The call comes while nobody looks.
+  if (hasScript()) {
+    await expect(page.locator("html.alive")).toBeAttached();
+    await hide(page, true);
+  }
   await expect.poll(async () => (await sluice.call(key, model)).status).toBe(200);
   if (hasScript()) {
+    await expect.poll(async () => (await page.request.get("/monitoring")).text()).not.toContain("No call has come through yet");
+    await hide(page, false);
     await expect(page.getByRole("heading", { name: /^Models/ })).toBeVisible();
   } else {
     await expect(async () => {

@@ -1,4 +1,5 @@
 import type { Locator, Page } from "@playwright/test";
+import { hide } from "../support/hidden";
 import { expectSound } from "../support/sound";
 import { expect, test } from "../support/test";
 
@@ -55,14 +56,9 @@ test("a hidden tab asks for nothing", async ({ page }) => {
   });
   await page.goto("/monitoring?range=1h");
   await expect.poll(() => opened.length).toBe(1);
-  const see = (hidden: boolean) =>
-    page.evaluate((hidden) => {
-      Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
-      document.dispatchEvent(new Event("visibilitychange"));
-    }, hidden);
-  await see(true);
+  await hide(page, true);
   const closed = await page.evaluate(() => performance.getEntriesByType("resource").length);
-  await see(false);
+  await hide(page, false);
   await expect.poll(() => opened.length).toBe(2);
   expect(closed).toBeGreaterThan(0);
 });

@@ -62,7 +62,8 @@ export class Installation {
     readonly gatewayUrl: string,
   ) {}
 
-  static async start(): Promise<Installation> {
+  /** `owner: false` leaves it to the first-run set-up to make somebody who can sign in. */
+  static async start({ owner = true } = {}): Promise<Installation> {
     const folder = mkdtempSync(path.join(tmpdir(), "sluice-e2e-"));
     const [consolePort, gatewayPort] = await freePorts(2);
     const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("SLUICE_")));
@@ -82,13 +83,18 @@ export class Installation {
       const provider = await it.startProvider();
       writeFileSync(path.join(folder, "apply.toml"), APPLY.replaceAll("PROVIDER", provider));
       it.run(["apply", path.join(folder, "apply.toml")]);
-      it.run(["user", "create", "--email", OWNER.email, "--role", "owner", "--password-stdin"], OWNER.password);
+      if (owner) it.run(["user", "create", "--email", OWNER.email, "--role", "owner", "--password-stdin"], OWNER.password);
       await it.serve();
     } catch (error) {
       await it.stop();
       throw error;
     }
     return it;
+  }
+
+  /** What the server has printed since its start. */
+  printed(): string {
+    return readFileSync(path.join(this.folder, "serve.log"), "utf8");
   }
 
   /** A command on this installation; what it prints. */

@@ -19,6 +19,49 @@ export async function refusedCall(sluice: Installation): Promise<string> {
   return answer.headers.get("x-request-id")!;
 }
 
+/** A dialog that a link in a row of a list opens. */
+function dialog(list: string, link: string | RegExp) {
+  return async (page: Page): Promise<string> => {
+    await page.goto(list);
+    return (await page.getByRole("link", { name: link }).first().getAttribute("href"))!;
+  };
+}
+
+/** A dialog of a key's row, in a list that has one. */
+function ofKey(link: string) {
+  return async (page: Page, sluice: Installation): Promise<string> => {
+    await sluice.key("search");
+    return dialog("/settings/keys", new RegExp(`^${link} `))(page);
+  };
+}
+
+/** A dialog of a member's row, in a list that has one besides the owner. */
+function ofMember(link: string) {
+  const email = "places@example.com";
+  return async (page: Page, sluice: Installation): Promise<string> => {
+    await page.goto("/settings/members");
+    if ((await page.getByRole("row", { name: email }).count()) === 0) {
+      const role = ["--role", "viewer", "--workspace", "search"];
+      sluice.run(["user", "create", "--email", email, ...role, "--password-stdin"], "correct horse battery");
+    }
+    return dialog("/settings/members", `${link} ${email}`)(page);
+  };
+}
+
+/** Monitoring of an account that never had a call, for an owner of its own. */
+async function firstUse(page: Page, sluice: Installation): Promise<string> {
+  const account = `unused ${Math.random()}`;
+  const email = `${account.replace(/\W/g, "-")}@example.com`;
+  sluice.run(["account", "create", "--name", account]);
+  const owner = ["--account", account, "--email", email, "--role", "owner"];
+  sluice.run(["user", "create", ...owner, "--password-stdin"], "correct horse battery");
+  sluice.applyTo(account);
+  const form = { email, password: "correct horse battery", next: "" };
+  const answer = await page.request.post(`${sluice.consoleUrl}/api/sign-in`, { form });
+  if (!answer.ok()) throw new Error(`${email} was not signed in: ${answer.status()}`);
+  return "/monitoring";
+}
+
 async function editor(page: Page): Promise<string> {
   await page.goto("/settings/workspaces");
   return (await page.getByRole("link", { name: "Edit search" }).getAttribute("href"))!;
@@ -34,7 +77,7 @@ export async function explained(page: Page, id: string): Promise<string> {
   throw new Error(`${address} is not there`);
 }
 
-const settings = ["workspaces", "models", "providers", "keys", "members", "audit"];
+const settings = ["workspaces", "models", "providers", "keys", "members", "audit", "account"];
 
 /** Every page and every dialog with an address. */
 export const PLACES: Place[] = [
@@ -48,14 +91,23 @@ export const PLACES: Place[] = [
   { name: "an unknown refusal", address: "/monitoring/refusals/0192f0c1-7a00-7000-8000-0123456789ab", status: 404 },
   ...settings.map((it) => ({ name: `Settings › ${it}`, address: `/settings/${it}` })),
   ...settings
-    .filter((it) => it !== "audit")
+    .filter((it) => it !== "audit" && it !== "account")
     .map((it) => ({ name: `the dialog of a new one of ${it}`, address: `/settings/${it}?create=1` })),
   { name: "the workspace editor", address: editor },
   { name: "the picker of the workspace editor", address: async (page) => `${await editor(page)}?picker=1` },
+  { name: "archiving a workspace", address: async (page) => `${await editor(page)}?archive=1` },
   { name: "the editor of a model", address: "/settings/models?edit=qwen-plus" },
+  { name: "Settings › models › import", address: "/settings/models/import" },
+  { name: "the editor of a provider", address: dialog("/settings/providers", /^Edit /) },
+  { name: "the editor of a key", address: ofKey("Edit") },
+  { name: "rotating a key", address: ofKey("Rotate") },
+  { name: "revoking a key", address: ofKey("Revoke") },
+  { name: "the role of a member", address: ofMember("Role") },
+  { name: "removing a member", address: ofMember("Remove") },
   { name: "Help", address: "/help/rate-limits" },
   { name: "an unknown address", address: "/settings/nothing", status: 404 },
   { name: "an unknown workspace", address: "/settings/workspaces/nothing", status: 404 },
+  { name: "Monitoring before the first call", address: firstUse, open: true },
   { name: "Sign in", address: "/sign-in", open: true },
   { name: "Invitation", address: "/invitation?token=x", open: true },
 ];

@@ -65,7 +65,9 @@ pub async fn set_account(
     };
     let done = control::accounts::set_settings(&ssr::state().control, &caller.actor, &form).await;
     let outcome = ssr::outcome(done)?.map_or_else(|it| it, |()| Outcome::go("Settings stored", paths::ACCOUNT));
+    let revision = revision.to_string();
     let typed = [
+        ("revision", revision.as_str()),
         ("increase_validity_days", form.increase_validity_days.as_str()),
         ("inactivity_days", &form.inactivity_days),
         ("max_workspaces", &form.max_workspaces),

@@ -8,11 +8,8 @@ pub const SIGN_IN: &str = "sign-in";
 /// See [`SIGN_IN`].
 pub const SET_UP: &str = "set-up";
 
-/// Bytes of a form that are kept in the session of somebody who is not signed in.
-#[cfg(feature = "ssr")]
-const LARGEST_IN_SESSION: usize = 16 * 1024;
-
-/// Signs a member in. `resume` and `fields` are a form that came without a session: it is sent on afterwards.
+/// Signs a member in. `resume` is where a form was going that came without a session: the page sent it along, and it is
+/// sent on afterwards.
 ///
 /// # Errors
 /// When the session cannot be written.
@@ -22,7 +19,6 @@ pub async fn sign_in(
     password: String,
     #[server(default)] next: String,
     #[server(default)] resume: String,
-    #[server(default)] fields: String,
 ) -> Result<Outcome, ApiError> {
     use crate::{paths, ssr};
     let back = paths::with_query(paths::SIGN_IN, &[("next", &next)]);
@@ -32,12 +28,12 @@ pub async fn sign_in(
         Ok(()) => Outcome::go("", paths::local(&next).unwrap_or(paths::MONITORING)),
         Err(message) => Outcome::wrong("password", message),
     };
-    let mut typed = vec![("email", email.as_str())];
-    // A stranger's session must not grow large: a longer form is lost with the second wrong password.
-    if !resume.is_empty() && fields.len() <= LARGEST_IN_SESSION {
-        typed.extend([("resume", resume.as_str()), ("fields", &fields)]);
+    let outcome = ssr::answer(SIGN_IN, &[("email", &email)], &back, outcome).await?;
+    if !resume.is_empty() {
+        // Whatever was typed into it must not lie in a session: the browser brings it along to the next page as well.
+        ssr::send_on(&back);
     }
-    ssr::answer(SIGN_IN, &typed, &back, outcome).await
+    Ok(outcome)
 }
 
 /// Ends the session.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The form that invites.
 pub const INVITE: &str = "invite";
-/// The form that makes a new link.
+/// The form that makes a new link; the id of its member follows.
 pub const INVITE_AGAIN: &str = "invite-again";
 /// The form that changes a role.
 pub const ROLE: &str = "set-role";
@@ -86,7 +86,7 @@ pub async fn invite_again(id: String) -> Result<Outcome, ApiError> {
     use crate::{paths, ssr};
     let caller = ssr::caller()?;
     let made = ssr::outcome(control::members::invite_again(&ssr::state().control, &caller.actor, &id).await)?;
-    ssr::answer(INVITE_AGAIN, &[], paths::MEMBERS, shown_once(made)).await
+    ssr::answer(&format!("{INVITE_AGAIN}-{id}"), &[], paths::MEMBERS, shown_once(made)).await
 }
 
 #[cfg(feature = "ssr")]

@@ -84,6 +84,7 @@ pub async fn set_model(
 ) -> Result<Outcome, ApiError> {
     use crate::{paths, ssr};
     let caller = ssr::caller()?;
+    let sent = revision.map(|it| ("revision", it.to_string()));
     let typed = [
         ("code", code.as_str()),
         ("provider", &provider),
@@ -125,7 +126,7 @@ pub async fn set_model(
     };
     let outcome = ssr::outcome(done)?
         .map_or_else(|it| it, |()| Outcome::go("Model stored. It is in force from the next call on.", paths::MODELS));
-    let typed: Vec<_> = typed.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let typed: Vec<_> = typed.iter().chain(&sent).map(|(name, value)| (*name, value.as_str())).collect();
     ssr::answer(FORM, &typed, &back, outcome).await
 }
 

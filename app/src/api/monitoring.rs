@@ -91,6 +91,9 @@ pub struct MonitoringView {
     pub strips: Vec<ChartView>,
     /// The models in [`Self::charts`]: a live page keeps them.
     pub drawn: Vec<String>,
+    /// Which rows there are, in short: a live page is told of others.
+    #[serde(default)]
+    pub rows: String,
     /// Use of this moment of the models in [`Self::groups`], the first of them.
     pub now: Vec<NowView>,
     /// Calls that were stopped before they reached the limiter.

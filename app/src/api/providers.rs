@@ -56,12 +56,15 @@ pub async fn set_provider(
 ) -> Result<Outcome, ApiError> {
     use crate::{paths, ssr};
     let caller = ssr::caller()?;
-    // The credential is not among what is typed again: it would lie in the session in the clear.
+    // Of the credential nothing is kept but that there was one.
     let typed = [
+        ("revision", revision.to_string()),
         ("name", name.clone()),
         ("openai_base_url", openai_base_url.clone()),
         ("dashscope_base_url", dashscope_base_url.clone()),
         ("anthropic_base_url", anthropic_base_url.clone()),
+        ("credential", credential.clone()),
+        ("forget_credential", forget_credential.clone()),
     ];
     let forget_credential = forget_credential == "on";
     let form = control::providers::ProviderForm {

@@ -38,6 +38,9 @@ pub struct RateLimitView {
     pub valid_days: u32,
     /// When an increase asked for now would end.
     pub until_ms: i64,
+    /// Which rows there are, in short: a live page is told of others.
+    #[serde(default)]
+    pub rows: String,
 }
 
 /// One model's limits.
@@ -166,7 +169,7 @@ pub async fn end_increase(id: String) -> Result<Outcome, ApiError> {
     use crate::{paths, ssr};
     let caller = ssr::caller()?;
     let outcome = ssr::rate_limit::end(&ssr::state(), &caller, &id).await?;
-    ssr::answer("end-increase", &[], paths::RATE_LIMIT, outcome).await
+    ssr::answer(&format!("end-{id}"), &[], paths::RATE_LIMIT, outcome).await
 }
 
 /// Keeps an increase that nothing used: its time of disuse begins anew.
@@ -178,7 +181,7 @@ pub async fn keep_increase(id: String) -> Result<Outcome, ApiError> {
     use crate::{paths, ssr};
     let caller = ssr::caller()?;
     let outcome = ssr::rate_limit::keep(&ssr::state(), &caller, &id).await?;
-    ssr::answer("keep-increase", &[], paths::RATE_LIMIT, outcome).await
+    ssr::answer(&format!("keep-{id}"), &[], paths::RATE_LIMIT, outcome).await
 }
 
 /// Proves from the recorded admissions that no window went over its limit, or says that one did.

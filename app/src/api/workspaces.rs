@@ -143,17 +143,28 @@ pub async fn create_workspace(name: String) -> Result<Outcome, ApiError> {
     ssr::answer(CREATE, &[("name", &name)], &back, outcome).await
 }
 
-/// Gives a workspace another name.
+/// Gives a workspace another name. `beside` is what was typed into *Model Permission* and not saved, as its form would
+/// send it: the next page shows it again.
 ///
 /// # Errors
 /// [`ApiError::Forbidden`] for who may not configure the account, [`ApiError::NotFound`].
 #[server(endpoint = "workspaces/rename")]
-pub async fn rename_workspace(id: String, revision: i64, name: String) -> Result<Outcome, ApiError> {
+pub async fn rename_workspace(
+    id: String,
+    revision: i64,
+    name: String,
+    #[server(default)] beside: String,
+) -> Result<Outcome, ApiError> {
     use crate::{paths, ssr};
     let caller = ssr::caller()?;
     let done = control::workspaces::rename(&ssr::state().control, &caller.actor, &id, revision, &name).await;
-    let outcome = ssr::outcome(done)?.map_or_else(|it| it, |()| Outcome::done("Name stored"));
-    ssr::answer(RENAME, &[("name", &name)], &paths::workspace(&id), outcome).await
+    let (outcome, reached) = match ssr::outcome(done)? {
+        Ok(()) => (Outcome::done("Name stored"), revision + 1),
+        Err(outcome) => (outcome, revision),
+    };
+    let beside = ssr::beside(LIMITS, &beside, revision, reached).await;
+    let typed = [("revision", &*revision.to_string()), ("name", &name)];
+    ssr::answer_beside(RENAME, &typed, beside, &paths::workspace(&id), outcome).await
 }
 
 /// Puts a workspace away: its keys stop, its figures stay.
@@ -170,7 +181,8 @@ pub async fn archive_workspace(id: String, revision: i64) -> Result<Outcome, Api
     ssr::answer(ARCHIVE, &[], &back, outcome).await
 }
 
-/// *Save Changes*: stores exactly these grants, all or nothing.
+/// *Save Changes*: stores exactly these grants, all or nothing. `beside` is a name that was typed and not stored, as its
+/// form would send it.
 ///
 /// # Errors
 /// [`ApiError::Forbidden`] for who may not configure the account, [`ApiError::NotFound`].
@@ -181,12 +193,15 @@ pub async fn set_limits(
     #[server(default)] grant: Vec<String>,
     #[server(default)] rpm: BTreeMap<String, String>,
     #[server(default)] tpm: BTreeMap<String, String>,
+    #[server(default)] beside: String,
 ) -> Result<Outcome, ApiError> {
     use crate::{draft::Draft, paths, ssr};
     let caller = ssr::caller()?;
     let draft = Draft { grant, rpm, tpm };
-    let outcome = ssr::settings::set_limits(&ssr::state(), &caller, &id, revision, &draft).await?;
-    ssr::answer(LIMITS, &pairs(&draft.typed()), &paths::workspace(&id), outcome).await
+    let (outcome, reached) = ssr::settings::set_limits(&ssr::state(), &caller, &id, revision, &draft).await?;
+    let beside = ssr::beside(RENAME, &beside, revision, reached).await;
+    let typed = draft.typed_on(Some(revision));
+    ssr::answer_beside(LIMITS, &pairs(&typed), beside, &paths::workspace(&id), outcome).await
 }
 
 /// *What would this do?*: what the limits as they are typed would have refused in the last seven days. Stores nothing.
@@ -196,6 +211,7 @@ pub async fn set_limits(
 #[server(endpoint = "workspaces/limits/foresee")]
 pub async fn foresee_limits(
     id: String,
+    #[server(default)] revision: Option<i64>,
     #[server(default)] grant: Vec<String>,
     #[server(default)] rpm: BTreeMap<String, String>,
     #[server(default)] tpm: BTreeMap<String, String>,
@@ -204,7 +220,7 @@ pub async fn foresee_limits(
     let caller = ssr::caller()?;
     let draft = Draft { grant, rpm, tpm };
     let outcome = ssr::foresight::foresee(&ssr::state(), &caller, &id, &draft).await?;
-    ssr::answer(LIMITS, &pairs(&draft.typed()), &paths::workspace(&id), outcome).await
+    ssr::answer(LIMITS, &pairs(&draft.typed_on(revision)), &paths::workspace(&id), outcome).await
 }
 
 /// *Apply*, *Add* and *Remove* without script: takes what was typed into the form and stores nothing.
@@ -215,6 +231,7 @@ pub async fn foresee_limits(
 #[server(endpoint = "workspaces/limits/draft")]
 pub async fn draft_limits(
     id: String,
+    #[server(default)] revision: Option<i64>,
     #[server(default)] grant: Vec<String>,
     #[server(default)] pick: Vec<String>,
     #[server(default)] rpm: BTreeMap<String, String>,
@@ -242,7 +259,7 @@ pub async fn draft_limits(
     // The key that ends a line in the search field presses the form's first button.
     let picking = matches!(act.as_str(), "all" | "search") || (act == "apply" && !search.is_empty());
     let outcome = Outcome::Invalid(draft.errors(&view.models));
-    let kept = draft.typed();
+    let kept = draft.typed_on(revision);
     let mut typed = pairs(&kept);
     if picking {
         typed.extend([("search", search.as_str()), ("provider", provider.as_str())]);

@@ -86,16 +86,26 @@ pub(super) fn pressed(event: &Event) {
     }
 }
 
+/// Whether something is dragged: then no drawing may be exchanged, since the drag would lose the one it began on.
+pub(super) fn is_dragged() -> bool {
+    DRAG.with_borrow(Option::is_some)
+}
+
 /// A drag ends: the stretch becomes the range, and goes into the address.
 pub(super) fn released(event: &Event) {
     let Some((plot, from)) = DRAG.take() else { return };
-    band(&plot, 0, 0);
-    let to = on_plot(event).filter(|(it, _)| *it == plot).map(|(_, at)| at);
+    zoom(event, &plot, from);
+    super::live::catch_up();
+}
+
+fn zoom(event: &Event, plot: &Element, from: i64) {
+    band(plot, 0, 0);
+    let to = on_plot(event).filter(|(it, _)| it == plot).map(|(_, at)| at);
     let Some(to) = to.filter(|to| (to - from).abs() >= LEAST) else { return };
     let Some(address) = plot.closest("[data-zoom]").ok().flatten().and_then(|it| it.get_attribute("data-zoom")) else {
         return;
     };
-    let (from, to) = (instant(&plot, from.min(to)), instant(&plot, from.max(to)));
+    let (from, to) = (instant(plot, from.min(to)), instant(plot, from.max(to)));
     let target = format!("{address}&from={}&to={}", iso(from), iso(to));
     if let Some(window) = window() {
         let _ = window.location().assign(&target);
@@ -109,6 +119,7 @@ pub(super) fn left(_: &Event) {
     }
     AT.set(None);
     redraw();
+    super::live::catch_up();
 }
 
 /// Draws the crosshair where the pointer is: after it moved, and after a drawing was exchanged.

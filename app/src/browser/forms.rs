@@ -30,12 +30,23 @@ pub(super) fn submit(event: &Event) {
         return;
     }
     let Some((action, fields)) = request_of(&form, submitter.as_deref()) else { return };
+    if let Some(beside) = unsaved_beside(&form) {
+        fields.append("beside", &beside);
+    }
     let _ = form.set_attribute("aria-busy", "true");
     spawn_local(async move {
         let answer = send(&action, &fields).await;
         let _ = form.remove_attribute("aria-busy");
-        show(&form, answer);
+        show(&form, answer, &action, &fields);
     });
+}
+
+/// What is typed into another form of the page and not stored, as that form would send it: the next page shows it again.
+fn unsaved_beside(form: &HtmlFormElement) -> Option<String> {
+    let root = document()?.document_element()?;
+    let others = all(&root, "form[data-act]").into_iter().filter(|it| it != form.as_ref());
+    let other = others.filter(super::guard::is_unsaved).find_map(|it| it.dyn_into::<HtmlFormElement>().ok())?;
+    request_of(&other, None).map(|(_, fields)| String::from(fields.to_string()))
 }
 
 /// The address and the fields, the pressed button's own included.
@@ -66,8 +77,8 @@ pub(crate) async fn send(action: &str, fields: &UrlSearchParams) -> Result<Outco
     }
 }
 
-/// Goes on where something was stored; otherwise says what is wrong, and where.
-pub(crate) fn show(form: &HtmlFormElement, answer: Result<Outcome, ApiError>) {
+/// Goes on where something was stored; otherwise says what is wrong, and where. `fields` are what was sent to `action`.
+fn show(form: &HtmlFormElement, answer: Result<Outcome, ApiError>, action: &str, fields: &UrlSearchParams) {
     let errors = match answer {
         Ok(Outcome::Done { next, .. }) => {
             super::guard::let_go();
@@ -93,12 +104,30 @@ pub(crate) fn show(form: &HtmlFormElement, answer: Result<Outcome, ApiError>) {
         Ok(Outcome::Conflict(_)) => {
             // The page that shows both versions is the one that is shown without script.
             super::guard::let_go();
-            let _ = form.submit();
+            let _ = send_whole(action, fields);
             return;
         }
         Err(error) => vec![FieldError::new("", error)],
     };
     show_errors(form, &errors);
+}
+
+/// Sends the same once more, the way a browser does by itself.
+fn send_whole(action: &str, fields: &UrlSearchParams) -> Option<()> {
+    let document = document()?;
+    let form: HtmlFormElement = document.create_element("form").ok()?.dyn_into().ok()?;
+    form.set_attribute("method", "post").ok()?;
+    form.set_attribute("action", action).ok()?;
+    for pair in js_sys::try_iter(fields).ok()??.flatten() {
+        let pair = js_sys::Array::from(&pair);
+        let input = document.create_element("input").ok()?;
+        input.set_attribute("type", "hidden").ok()?;
+        input.set_attribute("name", &pair.get(0).as_string()?).ok()?;
+        input.set_attribute("value", &pair.get(1).as_string()?).ok()?;
+        form.append_child(&input).ok()?;
+    }
+    document.body()?.append_child(&form).ok()?;
+    form.submit().ok()
 }
 
 /// Says what is wrong, at the fields and above them; with nothing wrong, takes former messages away.

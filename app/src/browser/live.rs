@@ -2,8 +2,10 @@
 
 use super::{all, charts, document, times, window};
 use crate::{live::Patch, ui};
+use leptos::task::spawn_local;
 use std::cell::{Cell, RefCell};
 use wasm_bindgen::{JsCast, closure::Closure};
+use wasm_bindgen_futures::JsFuture;
 use web_sys::{Element, Event, EventSource, MessageEvent};
 
 thread_local! {
@@ -11,6 +13,10 @@ thread_local! {
     static PAUSED: Cell<bool> = const { Cell::new(false) };
     /// Seconds since the last event; below 0 before the first.
     static AGE: Cell<i32> = const { Cell::new(-1) };
+    /// Attempts since the server refused to go on.
+    static REFUSED: Cell<u32> = const { Cell::new(0) };
+    /// Drawings that came in the middle of a drag, by key.
+    static WAITING: RefCell<Vec<(String, String)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// After so many seconds without an event the figures are called old.
@@ -19,6 +25,9 @@ const STALE_S: i32 = 5;
 fn bar() -> Option<Element> {
     document()?.query_selector("[data-events]").ok().flatten()
 }
+
+/// The longest time until a server that answered with an error is asked again.
+const LONGEST_PAUSE_MS: i32 = 60_000;
 
 /// Listens, if the page is one that changes.
 pub(super) fn start() {
@@ -34,10 +43,14 @@ pub(super) fn start() {
     connect();
 }
 
+fn may_connect() -> bool {
+    let hidden = document().is_some_and(|it| it.hidden());
+    !PAUSED.get() && !hidden && SOURCE.with_borrow(Option::is_none)
+}
+
 fn connect() {
     let Some(address) = bar().and_then(|it| it.get_attribute("data-events")) else { return };
-    let hidden = document().is_some_and(|it| it.hidden());
-    if PAUSED.get() || hidden || SOURCE.with_borrow(Option::is_some) {
+    if !may_connect() {
         return;
     }
     let Ok(source) = EventSource::new(&address) else { return };
@@ -45,13 +58,60 @@ fn connect() {
         let patch = event.data().as_string().and_then(|it| serde_json::from_str::<Patch>(&it).ok());
         if let Some(patch) = patch.filter(|_| !PAUSED.get()) {
             AGE.set(0);
+            if REFUSED.take() > 0 {
+                ask_to_sign_in(false);
+            }
             apply(&patch);
             say();
         }
     });
     source.set_onmessage(Some(listen.as_ref().unchecked_ref()));
     listen.forget();
+    let fail = Closure::<dyn FnMut()>::new(refused);
+    source.set_onerror(Some(fail.as_ref().unchecked_ref()));
+    fail.forget();
     SOURCE.set(Some(source));
+}
+
+/// A connection that broke comes back by itself. One that the server answered with an error stays closed: a database that
+/// does not answer, a proxy, a session that has ended.
+fn refused() {
+    if SOURCE.with_borrow(|it| it.as_ref().is_some_and(|it| it.ready_state() == EventSource::CLOSED)) {
+        disconnect();
+        wait();
+    }
+}
+
+/// Asks again after a pause that grows.
+fn wait() {
+    let attempts = REFUSED.get();
+    REFUSED.set(attempts + 1);
+    say();
+    let pause = (1_000 << attempts.min(6)).min(LONGEST_PAUSE_MS);
+    let again = Closure::once_into_js(|| spawn_local(try_again()));
+    if let Some(window) = window() {
+        let _ = window.set_timeout_with_callback_and_timeout_and_arguments_0(again.unchecked_ref(), pause);
+    }
+}
+
+/// Asks for what `EventSource` does not tell: whether the server would answer, or somebody has to sign in first.
+async fn try_again() {
+    let request = web_sys::RequestInit::new();
+    request.set_method("HEAD");
+    let address = bar().and_then(|it| it.get_attribute("data-events"));
+    let (Some(address), Some(window)) = (address.filter(|_| may_connect()), window()) else { return };
+    let answer = JsFuture::from(window.fetch_with_str_and_init(&address, &request)).await;
+    match answer.ok().and_then(|it| it.dyn_into::<web_sys::Response>().ok()).map(|it| it.status()) {
+        Some(200) => connect(),
+        Some(401) => ask_to_sign_in(true),
+        _ => wait(),
+    }
+}
+
+fn ask_to_sign_in(asked: bool) {
+    if let Some(link) = bar().and_then(|it| it.query_selector("[data-sign-in]").ok().flatten()) {
+        let _ = link.toggle_attribute_with_force("hidden", !asked);
+    }
 }
 
 fn disconnect() {
@@ -83,6 +143,7 @@ fn say() {
     let age = AGE.get();
     let words = match (PAUSED.get(), age) {
         (true, _) => "paused".to_owned(),
+        (false, ..0) if REFUSED.get() > 0 => "not connected".to_owned(),
         (false, ..0) => "live".to_owned(),
         (false, age) => format!("{}updated {} s ago", if age > STALE_S { "" } else { "live · " }, age.max(1)),
     };
@@ -94,6 +155,29 @@ fn say() {
         let _ = button.set_attribute("aria-pressed", if PAUSED.get() { "true" } else { "false" });
         button.set_text_content(Some(if PAUSED.get() { "Resume" } else { "Pause" }));
     }
+}
+
+/// Puts new drawings in the place of former ones. While something is dragged over one, they wait.
+fn exchange(drawings: &[(String, String)]) {
+    let waiting = WAITING.with_borrow_mut(|waiting| {
+        waiting.retain(|(key, _)| drawings.iter().all(|(it, _)| it != key));
+        waiting.extend_from_slice(drawings);
+        if charts::is_dragged() { Vec::new() } else { std::mem::take(waiting) }
+    });
+    let root = document().and_then(|it| it.document_element()).filter(|_| !waiting.is_empty());
+    let Some(root) = root else { return };
+    for element in all(&root, "[data-drawing]") {
+        let key = element.get_attribute("data-drawing");
+        let Some((_, markup)) = waiting.iter().find(|(it, _)| Some(it) == key.as_ref()) else { continue };
+        element.set_inner_html(markup);
+        times::show_local(&element);
+    }
+    charts::redraw();
+}
+
+/// What came while something was dragged.
+pub(super) fn catch_up() {
+    exchange(&[]);
 }
 
 /// Writes what changed into the page. Focus, scrolling and the order of rows stay; rows that came or went are told.
@@ -119,15 +203,7 @@ fn apply(patch: &Patch) {
             let _ = element.set_attribute("title", text);
         }
     }
-    if !patch.drawings.is_empty() {
-        for element in all(&root, "[data-drawing]") {
-            let key = element.get_attribute("data-drawing");
-            let Some((_, markup)) = patch.drawings.iter().find(|(it, _)| Some(it) == key.as_ref()) else { continue };
-            element.set_inner_html(markup);
-            times::show_local(&element);
-        }
-        charts::redraw();
-    }
+    exchange(&patch.drawings);
     if patch.rows_changed
         && let Some(bar) = bar()
     {

@@ -35,10 +35,10 @@ const SHORTCUTS: [(&str, &str); 7] = [
 pub fn Frame(children: Children) -> impl IntoView {
     let page = use_page();
     let framed = page.viewer.is_some();
-    let toast = message().map(|(text, bad)| {
+    let toast = message().map(|it| {
         view! {
-            <p class="toast" class:bad=bad>
-                <span>{text}</span>
+            <p class="toast" class:bad=it.bad data-by-form=it.by_form.then_some("")>
+                <span>{it.text}</span>
                 <button type="button" class="bare needs-script" data-dismiss="" aria-label="Dismiss"><Icon name="close"/></button>
             </p>
         }

@@ -4,7 +4,7 @@ use super::page::{flash_for, refused};
 use crate::{
     api::rate_limit::{INCREASE, LimitView},
     format::{NOTHING, whole},
-    outcome::Outcome,
+    outcome::Flash,
     paths,
     ui::{ActForm, Dialog, Field, Form, Moment, Submit},
 };
@@ -21,11 +21,8 @@ fn number(value: Option<u64>) -> String {
 /// The dialog. `asked` is the model of the address, which opens it; `models` are those that can be raised.
 #[component]
 pub fn IncreaseDialog(models: Vec<LimitView>, asked: Option<String>, valid_days: u32, until_ms: i64) -> impl IntoView {
-    let failed = flash_for(INCREASE).filter(|it| !matches!(it.outcome, Outcome::Done { .. }));
-    let typed = |name: &str| {
-        let typed = failed.as_ref()?.typed.iter().find(|(field, _)| field == name);
-        typed.map(|(_, value)| value.clone())
-    };
+    let failed = flash_for(INCREASE).filter(Flash::failed);
+    let typed = |name: &str| failed.as_ref()?.typed.get(name).map(str::to_owned);
     let offered = |code: &String| models.iter().any(|it| it.model == *code);
     let chosen = typed("model").or_else(|| asked.clone()).filter(offered);
     let chosen = models.iter().find(|it| Some(&it.model) == chosen.as_ref()).or_else(|| models.first()).cloned();

@@ -1,6 +1,6 @@
 //! What every page knows before it asks for anything: who looks at it, and what the last form answered.
 
-use crate::outcome::{Flash, Outcome};
+use crate::outcome::{Flash, Outcome, Typed};
 use domain::{Action, Role, Standing};
 use leptos::prelude::*;
 
@@ -55,6 +55,8 @@ pub struct LostForm {
     pub action: String,
     /// Its fields, as they were sent.
     pub fields: String,
+    /// The page it was typed on, if that came along; empty otherwise.
+    pub next: String,
 }
 
 /// The context of this request; an empty one where there is no request.
@@ -72,15 +74,42 @@ pub fn refused(action: Action<'_>) -> Option<String> {
 
 /// What the form of this name answered before the page was loaded.
 pub fn flash_for(form: &str) -> Option<Flash> {
-    use_page().flash.filter(|flash| flash.form == form)
+    use_page().flash.filter(|flash| flash.typed.form == form)
+}
+
+/// What was typed into the form of this name before the page was loaded, whether it was sent or another form beside it.
+pub fn typed_into(form: &str) -> Option<Typed> {
+    let flash = use_page().flash?;
+    std::iter::once(flash.typed).chain(flash.beside).find(|typed| typed.form == form)
+}
+
+/// Whether the form of this name came and nothing was stored.
+pub fn failed(form: &str) -> bool {
+    flash_for(form).is_some_and(|flash| flash.failed())
+}
+
+/// Something said in passing.
+pub(crate) struct Message {
+    /// What is said.
+    pub(crate) text: String,
+    /// Whether it is why nothing was stored.
+    pub(crate) bad: bool,
+    /// Whether it is said by its form as well, if that is on the page.
+    pub(crate) by_form: bool,
 }
 
 /// What is said in passing: that something was stored, or why nothing could be.
-pub(crate) fn message() -> Option<(String, bool)> {
+pub(crate) fn message() -> Option<Message> {
     let flash = use_page().flash?;
+    let by_form = !flash.typed.form.is_empty();
     match flash.outcome {
-        Outcome::Done { message, .. } if !message.is_empty() => Some((message, false)),
-        Outcome::Invalid(errors) if flash.form.is_empty() => errors.into_iter().next().map(|it| (it.message, true)),
+        Outcome::Done { message, .. } if !message.is_empty() => {
+            Some(Message { text: message, bad: false, by_form: false })
+        }
+        Outcome::Invalid(errors) => {
+            let error = errors.into_iter().find(|it| it.field.is_empty())?;
+            Some(Message { text: error.message, bad: true, by_form })
+        }
         _ => None,
     }
 }

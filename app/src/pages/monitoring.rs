@@ -57,7 +57,7 @@ fn Content(view: MonitoringView) -> impl IntoView {
     let address = view.query.address(paths::MONITORING);
     let empty = view.groups.is_empty();
     let drawn = view.drawn.join("\n");
-    let live = view.range.live.then(|| view! { <LiveBar page=address drawn=drawn empty=empty/> });
+    let live = view.range.live.then(|| view! { <LiveBar page=address drawn=drawn rows=view.rows empty=empty/> });
     let zoom = view.range.zoom.clone();
     let draw =
         |charts: Vec<_>| charts.into_iter().map(|it| view! { <Chart chart=it zoom=zoom.clone()/> }).collect::<Vec<_>>();

@@ -58,7 +58,7 @@ fn Content(view: RateLimitView, query: RateLimitQuery) -> impl IntoView {
                 <h2 id="limits">"Limits of the account"</h2>
                 {view.of_workspace.then(|| view! { <small>"Use is that of your workspace, against its own limits where it has some."</small> })}
                 <span class="row">
-                    <LiveBar page=paths::RATE_LIMIT.to_owned()/>
+                    <LiveBar page=paths::RATE_LIMIT.to_owned() rows=view.rows/>
                     <button type="button" class="button" command="show-modal" commandfor=DIALOG disabled=reason.is_some() title=title>
                         <Icon name="up"/>"Increase Rate Limit Temporarily"{spoken}
                     </button>

@@ -2,20 +2,17 @@
 
 use crate::{
     api::door,
-    components::{
-        frame::PageHead,
-        page::{flash_for, use_page},
-    },
+    components::{frame::PageHead, page::use_page},
     ui::{Field, Icon, PlainForm},
 };
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
-/// Asks who is there. A form that came when its session had ended is kept in this one, and sent on afterwards.
+/// Asks who is there. A form that came when its session had ended is kept in this page, and sent on afterwards.
 #[component]
 pub(crate) fn SignIn() -> impl IntoView {
     let next = use_query_map().with_untracked(|query| query.get("next")).unwrap_or_default();
-    let kept = use_page().lost.map(|it| (it.action, it.fields)).or_else(typed_before);
+    let kept = use_page().lost.map(|it| (it.action, it.fields));
     let (title, words) = match kept {
         Some(_) => (
             "Sign in to go on",
@@ -38,11 +35,4 @@ pub(crate) fn SignIn() -> impl IntoView {
             <button type="submit" class="button">"Sign in"</button>
         </PlainForm>
     }
-}
-
-/// The form that was kept when the password was wrong.
-fn typed_before() -> Option<(String, String)> {
-    let typed = flash_for(door::SIGN_IN)?.typed;
-    let of = |name: &str| typed.iter().find(|it| it.0 == name).map(|it| it.1.clone());
-    Some((of("resume")?, of("fields")?))
 }

@@ -3,7 +3,7 @@
 
 use crate::{
     error::ApiError,
-    outcome::{Flash, Outcome},
+    outcome::{Flash, Outcome, Typed},
     paths,
 };
 use axum::http::{HeaderValue, StatusCode, header, request::Parts};
@@ -24,12 +24,29 @@ const FLASH_MINUTES: i64 = 5;
 /// The cookie that carries a secret to the one page that shows it; it is nowhere stored on the server.
 pub(crate) const ONCE: &str = "once";
 
+/// Bytes of a form that are kept in the session of somebody who is not signed in.
+const LARGEST_OF_STRANGERS: usize = 16 * 1024;
+
 /// Ends the server function of `form`: `typed` is shown again on `back` when nothing was stored. What was stored is told
 /// on the next page in either case, since script goes there too.
 ///
 /// # Errors
 /// When the session cannot be written.
 pub async fn answer(form: &str, typed: &[(&str, &str)], back: &str, outcome: Outcome) -> Result<Outcome, ApiError> {
+    answer_beside(form, typed, None, back, outcome).await
+}
+
+/// The same, where `beside` was typed into another form of the page: the next page shows it again in every case.
+///
+/// # Errors
+/// When the session cannot be written.
+pub async fn answer_beside(
+    form: &str,
+    typed: &[(&str, &str)],
+    beside: Option<Typed>,
+    back: &str,
+    outcome: Outcome,
+) -> Result<Outcome, ApiError> {
     let native = parts().extensions.get::<NativeForm>().is_some();
     let (target, kept) = match outcome {
         Outcome::Done { message, next, secret } => {
@@ -39,13 +56,14 @@ pub async fn answer(form: &str, typed: &[(&str, &str)], back: &str, outcome: Out
             }
             let outcome = Outcome::Done { message: message.clone(), next: Some(target.clone()), secret: None };
             if !message.is_empty() {
-                leave_flash(&Flash { form: form.to_owned(), typed: Vec::new(), outcome: outcome.clone() }).await?;
+                let typed = Typed::new(form, []);
+                leave_flash(Flash { typed, beside, outcome: outcome.clone() }).await?;
             }
             (target, outcome)
         }
         other if native => {
-            let typed = typed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-            leave_flash(&Flash { form: form.to_owned(), typed, outcome: other.clone() }).await?;
+            let typed = typed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            leave_flash(Flash { typed: Typed::new(form, typed), beside, outcome: other.clone() }).await?;
             (back.to_owned(), other)
         }
         other => return Ok(other),
@@ -62,7 +80,7 @@ pub async fn answer(form: &str, typed: &[(&str, &str)], back: &str, outcome: Out
 /// When the session cannot be written.
 pub async fn tell(form: &str, told: Vec<(String, String)>, next: &str) -> Result<Outcome, ApiError> {
     let outcome = Outcome::go("", next);
-    leave_flash(&Flash { form: form.to_owned(), typed: told, outcome: outcome.clone() }).await?;
+    leave_flash(Flash::new(Typed::new(form, told), outcome.clone())).await?;
     if parts().extensions.get::<NativeForm>().is_some() {
         redirect(next);
     }
@@ -86,6 +104,11 @@ pub fn fail(error: ApiError) -> ApiError {
     error
 }
 
+/// The error that says no more than under which id the log does.
+pub(crate) fn failed() -> ApiError {
+    fail(ApiError::Failed(super::request_id().unwrap_or_default()))
+}
+
 /// The head of the request that is being answered.
 pub(crate) fn parts() -> Parts {
     expect_context::<Parts>()
@@ -93,31 +116,28 @@ pub(crate) fn parts() -> Parts {
 
 /// The session of the request that is being answered.
 pub(crate) fn session() -> Result<Session, ApiError> {
-    parts().extensions.get::<Session>().cloned().ok_or_else(|| fail(ApiError::Failed(String::new())))
+    parts().extensions.get::<Session>().cloned().ok_or_else(failed)
 }
 
-async fn leave_flash(flash: &Flash) -> Result<(), ApiError> {
+async fn leave_flash(flash: Flash) -> Result<(), ApiError> {
     leave_in(&session()?, flash).await.map_err(|error| {
         tracing::error!(%error, "a form's outcome could not be kept in the session");
-        fail(ApiError::Failed(String::new()))
+        failed()
     })
 }
 
-/// Leaves `flash` for the next page. For somebody who is not signed in it is all that the session is for, so it ends soon:
-/// strangers must not fill the store.
-pub(crate) async fn leave_in(session: &Session, flash: &Flash) -> Result<(), tower_sessions::session::Error> {
+/// Leaves `flash` for the next page. For somebody who is not signed in it is all that the session is for, so it ends soon
+/// and stays small: strangers must not fill the store.
+pub(crate) async fn leave_in(session: &Session, mut flash: Flash) -> Result<(), tower_sessions::session::Error> {
     if session.get_value(control::MEMBER_KEY).await?.is_none() {
         session.set_expiry(Some(Expiry::OnInactivity(Duration::minutes(FLASH_MINUTES))));
+        flash.beside = None;
+        if flash.typed.fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > LARGEST_OF_STRANGERS
+        {
+            flash.typed.fields.clear();
+        }
     }
     session.insert(FLASH, flash).await
-}
-
-/// Has the browser send its form on to where a kept form is taken from it: this redirect alone repeats the body.
-pub fn resume() -> Outcome {
-    let options = expect_context::<ResponseOptions>();
-    options.set_status(StatusCode::TEMPORARY_REDIRECT);
-    options.insert_header(header::LOCATION, HeaderValue::from_static(super::router::RESUME));
-    Outcome::go("", paths::MONITORING)
 }
 
 fn redirect(target: &str) {

@@ -2,7 +2,7 @@
 
 use super::{
     ConsoleState,
-    answer::{fail, parts, session},
+    answer::{fail, failed, parts, session},
     failure, state,
 };
 use crate::{components::page::Viewer, error::ApiError, outcome::Outcome};
@@ -37,14 +37,15 @@ pub(crate) async fn find(
     session: &Session,
     request_id: Option<String>,
 ) -> Result<Option<Caller>, ApiError> {
+    let request = request_id.clone().unwrap_or_default();
     let unreadable = |error: tower_sessions::session::Error| {
-        tracing::warn!(%error, "a session could not be read");
-        ApiError::Unavailable
+        tracing::warn!(%error, request, "a session could not be read");
+        ApiError::Unavailable(request.clone())
     };
     let Some(member) = session.get::<String>(MEMBER_KEY).await.map_err(unreadable)? else { return Ok(None) };
     let unanswered = |error: ControlError| {
-        tracing::warn!(%error, "a session's member could not be read");
-        ApiError::Unavailable
+        tracing::warn!(%error, request, "a session's member could not be read");
+        ApiError::Unavailable(request.clone())
     };
     let found = control::sign_in::actor(&state.control, &member, request_id).await;
     let Some(actor) = found.map_err(unanswered)? else { return Ok(None) };
@@ -171,5 +172,5 @@ async fn begin(member: &str) -> Result<(), ApiError> {
 #[allow(clippy::needless_pass_by_value, reason = "an argument of map_err")]
 fn lost(error: tower_sessions::session::Error) -> ApiError {
     tracing::error!(%error, "a session could not be written");
-    fail(ApiError::Failed(String::new()))
+    failed()
 }

@@ -24,6 +24,7 @@ use domain::{AccountId, ModelCode, WorkspaceId};
 use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
+    hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
     time::Duration,
 };
@@ -102,6 +103,16 @@ pub(crate) struct Listener {
     /// The models it has drawn, a line each: a live page never exchanges them.
     #[serde(default)]
     drawn: String,
+    /// The rows it shows, as [`fingerprint`] has them; empty if it does not say.
+    #[serde(default)]
+    rows: String,
+}
+
+/// Which rows there are, in short.
+pub(crate) fn fingerprint(rows: &BTreeSet<String>) -> String {
+    let mut hasher = DefaultHasher::new();
+    rows.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
 }
 
 /// Texts, bars and drawings by key, as they were sent last.
@@ -126,6 +137,11 @@ impl Shown {
     /// Markup in which every text was escaped.
     pub(crate) fn drawing(&mut self, key: String, markup: impl Into<String>) {
         self.drawings.insert(key, markup.into());
+    }
+
+    /// Whether a page with rows of this fingerprint shows others than there are.
+    fn differs(&self, fingerprint_of_page: &str) -> bool {
+        !fingerprint_of_page.is_empty() && fingerprint(&self.rows) != fingerprint_of_page
     }
 
     /// What is not as it was. A row more or less is not drawn into a page, only told.
@@ -209,8 +225,9 @@ impl Connection {
         let shown = self.page.as_mut()?.shown(&self.state, &self.caller);
         let patch = match &self.last {
             Some(last) => shown.since(last),
-            // The page is some moments old: what changed since then is not known, so everything is sent once.
-            None => Patch { rows_changed: false, ..shown.since(&Shown::default()) },
+            // The page is some moments old, or hours: what changed since then is not known, so everything is sent once.
+            // Its rows are known: it told which it shows.
+            None => Patch { rows_changed: shown.differs(&self.listener.rows), ..shown.since(&Shown::default()) },
         };
         self.last = Some(shown);
         self.count = self.count.wrapping_add(1);
@@ -252,5 +269,15 @@ mod tests {
         assert_eq!(now.since(&last), Patch { texts: vec![("b".into(), "2".into())], ..Patch::default() });
         now.rows.insert("c".into());
         assert!(now.since(&last).rows_changed);
+    }
+
+    #[test]
+    fn a_page_that_was_away_is_told_of_rows_that_came_meanwhile() {
+        let mut shown = Shown::default();
+        let empty = fingerprint(&shown.rows);
+        assert!(!shown.differs(&empty) && !shown.differs(""));
+        shown.rows.insert("qwen-plus/search".into());
+        assert!(shown.differs(&empty) && !shown.differs(""));
+        assert!(!shown.differs(&fingerprint(&shown.rows)));
     }
 }

@@ -9,6 +9,7 @@ mod chart;
 mod document;
 pub(crate) mod foresight;
 mod identity;
+mod kept;
 mod live;
 pub(crate) mod monitoring;
 pub(crate) mod rate_limit;
@@ -18,8 +19,9 @@ pub(crate) mod settings;
 mod shell;
 mod trouble;
 
-pub use answer::{answer, fail, resume, tell};
+pub use answer::{answer, answer_beside, fail, tell};
 pub use identity::{Caller, accept, caller, change_password, set_up, sign_in, sign_out, sign_out_everywhere};
+pub use kept::{beside, resume, send_on};
 pub use live::{LastSeconds, LiveCell, LiveFigures, LiveUse, SecondUse};
 pub use router::router;
 
@@ -102,8 +104,9 @@ pub(crate) fn failure(error: ControlError) -> ApiError {
         ControlError::Forbidden(reason) => ApiError::Forbidden(sentence(reason)),
         ControlError::NotFound(_) => ApiError::NotFound,
         ControlError::Store(error @ (StoreError::Busy(_) | StoreError::Unavailable(_))) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the database does not answer");
-            ApiError::Unavailable
+            let request = request_id().unwrap_or_default();
+            tracing::warn!(error = &error as &dyn std::error::Error, request, "the database does not answer");
+            ApiError::Unavailable(request)
         }
         ControlError::Store(error) => {
             let request = request_id().unwrap_or_default();

@@ -12,7 +12,7 @@ mod words;
 pub(crate) use csv::{csv, field as csv_field};
 pub(super) use now::{refresh as refresh_now, show};
 
-use super::{Caller, ConsoleState, failure, rate_limit::unsigned};
+use super::{Caller, ConsoleState, failure, live::fingerprint, rate_limit::unsigned};
 use crate::{
     api::monitoring::{BatchView, ChartView, MonitoringQuery, MonitoringView, NowView, PagesView},
     error::ApiError,
@@ -83,6 +83,7 @@ pub(crate) async fn view(
 ) -> Result<MonitoringView, ApiError> {
     let mut view = drawn(state, caller, query, Draw::Afresh).await?;
     refresh_now(state, caller, &mut view);
+    view.rows = fingerprint(&now::rows(&view));
     Ok(view)
 }
 
@@ -130,6 +131,7 @@ pub(super) async fn drawn(
         models: codes.into_iter().map(|it| Choice::new(it.clone(), it)).collect(),
         charts,
         strips: Vec::new(),
+        rows: String::new(),
         drawn: models,
         stopped: stopped(shown.stopped),
         first_use,

@@ -1,6 +1,6 @@
 //! Limits, increases and their history, as the page shows them.
 
-use super::{Caller, ConsoleState, LiveCell, LiveFigures, failure, live::Shown, outcome};
+use super::{Caller, ConsoleState, LiveCell, LiveFigures, failure, live::Shown, live::fingerprint, outcome};
 use crate::{
     api::rate_limit::{IncreaseView, LimitView, RateLimitQuery, RateLimitView, RunningView},
     error::ApiError,
@@ -10,7 +10,7 @@ use crate::{
 };
 use control::increases::{self, ActiveIncrease, IncreaseForm};
 use domain::{Action, IncreaseState, WorkspaceId, ceil60};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// Rows of the history on one page.
 const HISTORY: i64 = 50;
@@ -78,10 +78,12 @@ pub(crate) async fn view(
         older,
         valid_days: u32::try_from(settings.increase_validity_days).unwrap_or_default(),
         until_ms: now_ms + settings.increase_validity_days * DAY_MS,
+        rows: String::new(),
     };
     refresh_now(state, caller, &mut view);
     // The most used first: that is what somebody comes here to raise.
     view.models.sort_by(|a, b| share(b).total_cmp(&share(a)).then_with(|| a.model.cmp(&b.model)));
+    view.rows = fingerprint(&rows(&view));
     Ok(view)
 }
 
@@ -165,17 +167,24 @@ pub(super) fn refresh_now(state: &ConsoleState, caller: &Caller, view: &mut Rate
     }
 }
 
+/// Which rows there are. An increase is one of its own, and none any more when it ends: then the page shows another limit.
+fn rows(view: &RateLimitView) -> BTreeSet<String> {
+    let of = |limit: &LimitView| {
+        let running = limit.increase.as_ref().map(|it| format!("{}/{}", limit.model, it.id));
+        std::iter::once(limit.model.clone()).chain(running)
+    };
+    view.models.iter().flat_map(of).collect()
+}
+
 /// The live parts of the page by their keys.
 pub(super) fn show(view: &RateLimitView, now_ms: i64, shown: &mut Shown) {
+    shown.rows = rows(view);
     for limit in &view.models {
         let key = |what: &str| format!("{}/{what}", limit.model);
-        shown.rows.insert(limit.model.clone());
         shown.text(key("requests"), whole(limit.requests_now));
         shown.bar(key("requests-bar"), limit.requests_now, Some(limit.most_requests));
         shown.text(key("requests-left"), whole(limit.most_requests.saturating_sub(limit.requests_now)));
         if let Some(running) = &limit.increase {
-            // A new row, and none any more when it ends: then the page shows another limit.
-            shown.rows.insert(key(&running.id));
             shown.text(key("left"), countdown(running.until_ms - now_ms));
         }
         if let Some(tpm) = limit.most_tokens {

@@ -3,7 +3,7 @@
 use super::{
     Caller, ConsoleState,
     answer::{FLASH, NativeForm, ONCE, leave_in},
-    assets, audit, document, identity, live, monitoring, shell, trouble,
+    assets, audit, document, identity, kept, live, monitoring, shell, trouble,
 };
 use crate::{
     components::page::{LostForm, PageContext},
@@ -13,8 +13,8 @@ use crate::{
 };
 use axum::{
     Form, Router,
-    body::Body,
-    extract::{FromRequest as _, Query, Request, State},
+    body::{Body, Bytes},
+    extract::{Query, Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, uri::PathAndQuery},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Redirect, Response},
@@ -35,7 +35,8 @@ pub fn router(state: ConsoleState) -> Router {
         .route(paths::AUDIT_CSV, get(audit::csv))
         .route(paths::FIND_REFUSAL, get(find_refusal))
         .route("/theme", post(theme))
-        .route(RESUME, post(resume))
+        .route(kept::RESUME, post(kept::send))
+        .route(paths::SIGN_IN, get(page).post(ask_again))
         .fallback(page)
         .layer(from_fn_with_state(state.clone(), identify))
         .layer(from_fn(files))
@@ -60,7 +61,7 @@ async fn identify(State(state): State<ConsoleState>, mut request: Request, next:
         match identity::find(&state, &session, request_id(&request)).await {
             Ok(Some(caller)) => drop(request.extensions_mut().insert(caller)),
             Ok(None) => {}
-            Err(error) => return trouble::answer(&request, &error, state.figures.stale_since()),
+            Err(error) => return trouble::answer(request, &error, state.figures.stale_since()).await,
         }
     }
     next.run(request).await
@@ -138,16 +139,20 @@ async fn elsewhere(state: &ConsoleState, signed_in: bool, uri: Uri) -> Option<St
 /// What somebody who is not signed in may call: the way in.
 const FOR_NOBODY: [&str; 3] = ["/api/sign-in", "/api/set-up", "/api/invitations/accept"];
 
+/// Whether `path` is a way in, which works without a session.
+pub(super) fn is_a_way_in(path: &str) -> bool {
+    FOR_NOBODY.contains(&path)
+}
+
 /// Runs a server function. A form that a browser sent by itself is answered by a redirect in every case.
-async fn server_function(State(state): State<ConsoleState>, mut request: Request) -> Response {
+pub(super) async fn server_function(State(state): State<ConsoleState>, mut request: Request) -> Response {
     let wants_html = request
         .headers()
         .get(header::ACCEPT)
         .and_then(|it| it.to_str().ok())
         .is_some_and(|it| it.contains("text/html"));
     let native = wants_html && request.method() == Method::POST;
-    let from = request.headers().get(header::REFERER).and_then(|it| it.to_str().ok()).map(local_part);
-    let from = from.as_deref().and_then(paths::local).unwrap_or(paths::MONITORING).to_owned();
+    let from = came_from(request.headers());
     let session = request.extensions().get::<Session>().cloned();
     if native {
         request.extensions_mut().insert(NativeForm);
@@ -161,10 +166,12 @@ async fn server_function(State(state): State<ConsoleState>, mut request: Request
     if closed && native && !request.uri().path().starts_with("/api/sign-") {
         return ask_to_sign_in(state_of_page, request, &from).await;
     }
+    let id = request_id(&request);
+    let (request, sent) = if native { copied(request).await } else { (request, Bytes::new()) };
     let response = if closed {
         (StatusCode::UNAUTHORIZED, axum::Json(ApiError::SignedOut)).into_response()
     } else {
-        with_status(leptos_axum::handle_server_fns_with_context(provide, request).await.into_response()).await
+        with_status(leptos_axum::handle_server_fns_with_context(provide, request).await.into_response(), id).await
     };
     if !native || response.status().is_redirection() {
         return response;
@@ -178,8 +185,8 @@ async fn server_function(State(state): State<ConsoleState>, mut request: Request
         _ => error_in(response).await,
     };
     if let Some(session) = session {
-        let flash = Flash { form: String::new(), typed: Vec::new(), outcome: Outcome::wrong("", error) };
-        if let Err(error) = leave_in(&session, &flash).await {
+        let flash = Flash::new(kept::typed(sent).await, Outcome::wrong("", error));
+        if let Err(error) = leave_in(&session, flash).await {
             tracing::error!(%error, "a form's error could not be kept in the session");
         }
     }
@@ -190,51 +197,48 @@ async fn server_function(State(state): State<ConsoleState>, mut request: Request
 async fn ask_to_sign_in(state: ConsoleState, request: Request, from: &str) -> Response {
     let sign_in = paths::with_query(paths::SIGN_IN, &[("next", from)]);
     let (mut parts, body) = request.into_parts();
-    let fields = axum::body::to_bytes(body, LARGEST_KEPT).await.ok().and_then(|it| String::from_utf8(it.into()).ok());
-    let (Some(fields), Ok(uri)) = (fields, Uri::try_from(&sign_in)) else {
+    let (Some(lost), Ok(uri)) = (kept::lost(parts.uri.path(), body).await, Uri::try_from(&sign_in)) else {
         return Redirect::to(&sign_in).into_response();
     };
-    parts.extensions.insert(LostForm { action: parts.uri.path().to_owned(), fields });
+    parts.extensions.insert(lost);
     (parts.method, parts.uri) = (Method::GET, uri);
     page(State(state), Request::from_parts(parts, Body::empty())).await
 }
 
-/// The longest form that is kept over a sign-in.
-const LARGEST_KEPT: usize = 512 * 1024;
-
-/// Where a form that was kept over a sign-in is sent on.
-pub(super) const RESUME: &str = "/resume";
-
-#[derive(serde::Deserialize)]
-struct ResumeForm {
-    resume: String,
-    fields: String,
-}
-
-/// Sends a form on to where it was going before its session ended.
-async fn resume(State(state): State<ConsoleState>, request: Request) -> Response {
+/// A kept form comes back when the password was wrong: the page that asks for it again holds the form again.
+async fn ask_again(State(state): State<ConsoleState>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, 4 * LARGEST_KEPT).await.unwrap_or_default();
-    // The framework's own reader takes only whole requests.
-    let mut copy = Request::new(Body::from(body));
-    *copy.method_mut() = Method::POST;
-    copy.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-    let form = Form::<ResumeForm>::from_request(copy, &()).await.ok().map(|Form(form)| form);
-    let target = form.as_ref().and_then(|it| paths::local(&it.resume)).filter(|it| it.starts_with("/api/"));
-    let (Some(form), Some(uri)) = (&form, target.and_then(|it| Uri::try_from(it).ok())) else {
-        return Redirect::to(paths::MONITORING).into_response();
-    };
-    parts.uri = uri;
-    parts.headers.remove(header::CONTENT_LENGTH);
-    server_function(State(state), Request::from_parts(parts, Body::from(form.fields.clone()))).await
+    if let Some(lost) = kept::lost(kept::RESUME, body).await {
+        parts.extensions.insert(lost);
+    }
+    parts.method = Method::GET;
+    page(State(state), Request::from_parts(parts, Body::empty())).await
 }
 
-/// Arguments that cannot be read are the caller's mistake; the framework calls every error its own.
-async fn with_status(response: Response<Body>) -> Response<Body> {
+/// The request, and what it brought: once it is answered with an error, what was typed is still to be shown again.
+async fn copied(request: Request) -> (Request, Bytes) {
+    let (parts, body) = request.into_parts();
+    // The layers around the console limit what comes.
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    (Request::from_parts(parts, Body::from(body.clone())), body)
+}
+
+/// The page of the console that a form was sent from.
+pub(super) fn came_from(headers: &HeaderMap) -> String {
+    let from = headers.get(header::REFERER).and_then(|it| it.to_str().ok()).map(local_part);
+    from.as_deref().and_then(paths::local).unwrap_or(paths::MONITORING).to_owned()
+}
+
+/// Arguments that cannot be read are the caller's mistake; the framework calls every error its own. What failed outside
+/// the function gets the request's id here.
+async fn with_status(response: Response<Body>, request_id: Option<String>) -> Response<Body> {
     if response.status() != StatusCode::INTERNAL_SERVER_ERROR {
         return response;
     }
-    let error = error_in(response).await;
+    let error = match error_in(response).await {
+        ApiError::Failed(id) if id.is_empty() => ApiError::Failed(request_id.unwrap_or_default()),
+        error => error,
+    };
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, axum::Json(error)).into_response()
 }

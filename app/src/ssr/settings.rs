@@ -101,19 +101,19 @@ pub(crate) async fn editor_to_change(state: &ConsoleState, caller: &Caller, id: 
     editor(state, caller, id).await
 }
 
-/// Stores what a workspace may call.
+/// Stores what a workspace may call; the revision it then has.
 pub(crate) async fn set_limits(
     state: &ConsoleState,
     caller: &Caller,
     id: &str,
     revision: i64,
     draft: &Draft,
-) -> Result<Outcome, ApiError> {
+) -> Result<(Outcome, i64), ApiError> {
     let command = command(id, revision, draft);
     Ok(match outcome(control::workspaces::set_limits(&state.control, &caller.actor, &command).await)? {
-        Ok(_) => Outcome::done("Changes saved. They are in force from the next call on."),
-        Err(Outcome::Invalid(errors)) => Outcome::Invalid(errors.into_iter().map(at_field).collect()),
-        Err(other) => other,
+        Ok(reached) => (Outcome::done("Changes saved. They are in force from the next call on."), reached),
+        Err(Outcome::Invalid(errors)) => (Outcome::Invalid(errors.into_iter().map(at_field).collect()), revision),
+        Err(other) => (other, revision),
     })
 }
 

@@ -40,6 +40,9 @@ pub fn Field(
     /// Whether it may not be changed.
     #[prop(optional)]
     disabled: bool,
+    /// Whether leaving the page while it holds something else than `value` is to be asked about.
+    #[prop(optional)]
+    guarded: bool,
     /// Hides the label from sight where a table's header says the same.
     #[prop(optional)]
     compact: bool,
@@ -51,6 +54,7 @@ pub fn Field(
     let id = form.id(&name);
     let (hint_id, message_id) = (format!("{id}-hint"), format!("{id}-message"));
     let described = if hint.is_empty() { message_id.clone() } else { format!("{hint_id} {message_id}") };
+    let stored = guarded.then(|| value.clone());
     let value = form.typed(&name).unwrap_or(value);
     let message = form.error(&name);
     let invalid = message.is_some().then_some("true");
@@ -61,7 +65,7 @@ pub fn Field(
             <label for=label_for class:unseen=compact>{label}</label>
             <input id=id name=name type=kind value=value placeholder=(!placeholder.is_empty()).then_some(placeholder)
                 autocomplete=autocomplete inputmode=optional(inputmode) required=required autofocus=autofocus disabled=disabled
-                aria-describedby=described aria-invalid=invalid data-check=(!checked.is_empty()).then_some(checked)/>
+                aria-describedby=described aria-invalid=invalid data-check=(!checked.is_empty()).then_some(checked) data-stored=stored/>
             {(!hint.is_empty()).then(|| view! { <small id=hint_id>{hint}</small> })}
             <small id=message_id class="message" aria-live="polite">{message}</small>
         </div>

@@ -1,43 +1,65 @@
 //! Forms that post to a server function: by the browser alone, or by script without leaving the page.
 
 use crate::{
-    components::page::flash_for,
-    outcome::{FieldError, Outcome},
+    components::page::{flash_for, typed_into},
+    outcome::{FieldError, Outcome, SECRETS, Typed},
 };
 use leptos::prelude::*;
 
 /// What a field knows of the form around it; found in context.
 #[derive(Clone)]
 pub struct Form {
-    name: String,
-    typed: Vec<(String, String)>,
+    typed: Typed,
     errors: Vec<FieldError>,
+    conflict: bool,
+    /// Whether the form is told why nothing was stored.
+    told: bool,
 }
 
 impl Form {
     fn new(name: String) -> Self {
-        let Some(flash) = flash_for(&name) else { return Self { name, typed: Vec::new(), errors: Vec::new() } };
-        let errors = match flash.outcome {
-            Outcome::Invalid(errors) => errors,
-            Outcome::Conflict(message) => vec![FieldError::new("", message)],
-            Outcome::Done { .. } | Outcome::Shown(_) => Vec::new(),
+        let flash = flash_for(&name);
+        let (told, conflict) = match flash.as_ref().map(|it| &it.outcome) {
+            Some(Outcome::Conflict(_)) => (true, true),
+            Some(Outcome::Invalid(_)) => (true, false),
+            _ => (false, false),
         };
-        Self { name, typed: flash.typed, errors }
+        let errors = match flash.map(|it| it.outcome) {
+            Some(Outcome::Invalid(errors)) => errors,
+            Some(Outcome::Conflict(message)) => vec![FieldError::new("", message)],
+            _ => Vec::new(),
+        };
+        let typed = typed_into(&name).unwrap_or_else(|| Typed { form: name, fields: Vec::new() });
+        Self { typed, errors, conflict, told }
     }
 
     /// The id of the field with this name.
     pub fn id(&self, field: &str) -> String {
-        field_id(&self.name, field)
+        field_id(&self.typed.form, field)
     }
 
     /// What was typed into a field before the page was loaded anew.
     pub fn typed(&self, field: &str) -> Option<String> {
-        self.typed.iter().find(|(name, _)| name == field).map(|(_, value)| value.clone())
+        self.typed.get(field).filter(|_| !SECRETS.contains(&field)).map(str::to_owned)
+    }
+
+    /// Whether a box was ticked before the page was loaded anew; `None` when nothing was sent.
+    pub fn ticked(&self, field: &str) -> Option<bool> {
+        (!self.typed.fields.is_empty()).then(|| self.typed.get(field) == Some("on"))
+    }
+
+    /// What the form is to send as the revision that it changes. What was typed on top of an older one than is stored now
+    /// keeps that one, so that it does not take the place of something its author never saw; after a conflict they did.
+    pub fn revision(&self, stored: i64) -> String {
+        let typed = self.typed.get("revision").filter(|_| !self.conflict);
+        typed.map_or_else(|| stored.to_string(), str::to_owned)
     }
 
     /// The server's message at a field.
     pub fn error(&self, field: &str) -> Option<String> {
-        self.errors.iter().find(|it| it.field == field).map(|it| it.message.clone())
+        let said = self.errors.iter().find(|it| it.field == field).map(|it| it.message.clone());
+        let lost = SECRETS.contains(&field) && self.typed.get(field).is_some();
+        said.or_else(|| lost.then(|| "type it again: it is not kept".to_owned()))
     }
 }
 
@@ -62,10 +84,17 @@ pub fn ActForm(
     class: String,
     children: Children,
 ) -> impl IntoView {
-    let form = Form::new(name);
+    let form = Form::new(name.clone());
     let summary = summary(&form);
+    let told = form.told.then_some("");
     provide_context(form);
-    view! { <form method="post" action=action class=class data-act="" novalidate>{summary}{children()}</form> }
+    view! {
+        <form method="post" action=action class=class data-act="" data-told=told novalidate>
+            <input type="hidden" name="form" value=name/>
+            {summary}
+            {children()}
+        </form>
+    }
 }
 
 /// A form that always loads a new page: signing in and out.
@@ -82,10 +111,17 @@ pub fn PlainForm(
     class: String,
     children: Children,
 ) -> impl IntoView {
-    let form = Form::new(name);
+    let form = Form::new(name.clone());
     let summary = summary(&form);
+    let told = form.told.then_some("");
     provide_context(form);
-    view! { <form method="post" action=action class=class>{summary}{children()}</form> }
+    view! {
+        <form method="post" action=action class=class data-told=told>
+            <input type="hidden" name="form" value=name/>
+            {summary}
+            {children()}
+        </form>
+    }
 }
 
 /// What is wrong with the form, with a link to each field. It is there from the beginning, so that it is announced when
@@ -110,6 +146,16 @@ fn summary(form: &Form) -> impl IntoView + use<> {
             <ul>{items}</ul>
         </div>
     }
+}
+
+/// The revision that the form around it changes.
+#[component]
+pub fn Revision(
+    /// The one that is stored.
+    of: i64,
+) -> impl IntoView {
+    let revision = expect_context::<Form>().revision(of);
+    view! { <input type="hidden" name="revision" value=revision/> }
 }
 
 /// The button that sends the form around it.

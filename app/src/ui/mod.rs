@@ -19,7 +19,7 @@ pub use copy::CopyButton;
 pub use dialog::Dialog;
 pub use empty::{Empty, Failure};
 pub use field::{Field, check};
-pub use form::{ActForm, Form, PlainForm, Submit, field_id};
+pub use form::{ActForm, Form, PlainForm, Revision, Submit, field_id};
 pub use icon::Icon;
 pub use meter::{Meter, class as meter_class, filled};
 pub use number::Number;

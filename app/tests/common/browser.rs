@@ -15,6 +15,8 @@ use tower::ServiceExt;
 pub struct Browser {
     router: Router,
     pub cookies: Vec<(String, String)>,
+    /// The page that is shown: forms tell which it was.
+    at: String,
 }
 
 /// Where a request ended, and what was there.
@@ -40,13 +42,13 @@ impl Page {
     pub fn hidden(&self, name: &str) -> String {
         let field = format!("name=\"{name}\" value=\"");
         let (_, rest) = self.text.split_once(&field).unwrap_or_else(|| panic!("{name} is not on {}", self.address));
-        rest.split('"').next().unwrap_or_default().to_owned()
+        rest.split('"').next().unwrap_or_default().replace("&quot;", "\"").replace("&amp;", "&")
     }
 }
 
 impl Browser {
     pub fn of_nobody(console: &Console) -> Self {
-        Self { router: console.router.clone(), cookies: Vec::new() }
+        Self { router: console.router.clone(), cookies: Vec::new(), at: String::new() }
     }
 
     pub async fn signed_in(console: &Console, email: &str) -> Self {
@@ -76,6 +78,7 @@ impl Browser {
                 .header(header::ACCEPT, "text/html")
                 .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .header(header::HOST, "sluice.test")
+                .header(header::REFERER, format!("http://sluice.test{}", self.at))
                 .header(header::COOKIE, cookies.join("; "));
             let sent = std::mem::take(&mut body);
             let request = request.body(Body::from(sent.clone())).unwrap();
@@ -96,6 +99,7 @@ impl Browser {
                 }
                 Some(location) => (method, address) = (Method::GET, location.to_str().unwrap().to_owned()),
                 None => {
+                    self.at.clone_from(&address);
                     let text = response.into_body().collect().await.unwrap().to_bytes();
                     return Page { address, text: String::from_utf8_lossy(&text).into_owned() };
                 }

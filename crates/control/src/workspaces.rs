@@ -308,10 +308,12 @@ pub async fn set_limits(control: &Control, actor: &Actor, command: &SetLimits) -
     actor.authorise(Action::Configure)?;
     let mut edit = control.edit(actor).await?;
     let now_ms = edit.now_ms;
-    let Proposal { workspace, before, wanted, .. } = proposal(&mut edit, actor, command, now_ms).await?;
-    if edit.touch_workspace(actor.account(), &workspace.id, command.revision).await? == 0 {
+    let row = existing(&mut edit, actor, &command.workspace).await?;
+    // Before the fields: whoever typed over something older is to see that first.
+    if !row.is_default && edit.touch_workspace(actor.account(), &row.id, command.revision).await? == 0 {
         return Err(ControlError::Conflict("this workspace"));
     }
+    let Proposal { workspace, before, wanted, .. } = proposal(&mut edit, actor, command, now_ms).await?;
     if before == wanted {
         return Ok(command.revision);
     }

@@ -9,7 +9,7 @@ use crate::{
     },
     format::whole,
     read::content,
-    ui::{ActForm, Field, Submit},
+    ui::{ActForm, Field, Revision, Submit},
 };
 use domain::{Action, counts::highest};
 use leptos::prelude::*;
@@ -41,7 +41,7 @@ fn Settings(view: AccountView) -> impl IntoView {
             <h2 id="settings">{format!("Settings of {}", view.name)}</h2>
             {reason}
             <ActForm name=SETTINGS action="/api/account/set" class="stack">
-                <input type="hidden" name="revision" value=view.revision.to_string()/>
+                <Revision of=view.revision/>
                 <h3>"Temporary increases"</h3>
                 <div class="pairs">
                     {number("increase_validity_days", "Valid for, in days", view.increase_validity_days, highest::DAYS, "Then the default limit returns. Running increases keep the end they were given.")}

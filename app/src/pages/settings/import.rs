@@ -3,7 +3,7 @@
 use super::asked;
 use crate::{
     api::models::{IMPORT, OfferView, OfferedView, offered_models},
-    components::{frame::PageHead, page::flash_for},
+    components::{frame::PageHead, page::typed_into},
     paths,
     read::content,
     ui::{ActForm, Empty, Field, Submit},
@@ -69,8 +69,8 @@ fn sentence(text: &str) -> String {
 fn Choose(view: OfferView) -> impl IntoView {
     let known = view.models.iter().filter(|it| it.known).count();
     let words = format!("{} models, {} of them known already.", view.models.len(), known);
-    let typed = flash_for(IMPORT).map(|it| it.typed).unwrap_or_default();
-    let picked: BTreeSet<String> = typed.into_iter().filter(|it| it.0 == "pick").map(|it| it.1).collect();
+    let typed = typed_into(IMPORT).unwrap_or_default();
+    let picked: BTreeSet<String> = typed.fields.into_iter().filter(|it| it.0 == "pick").map(|it| it.1).collect();
     let begin = if view.rpm.is_empty() { "" } else { "To begin with, the lowest limit of the models there are. " };
     view! {
         <ActForm name=IMPORT action="/api/models/import" class="stack">

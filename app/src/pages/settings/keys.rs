@@ -5,7 +5,7 @@ use crate::{
     api::keys::{CREATE, EDIT, KeyView, KeysView, REVOKE, ROTATE, keys},
     components::{
         frame::PageHead,
-        page::{refused, use_page},
+        page::{failed, refused, use_page},
     },
     format::{NOTHING, iso},
     paths,
@@ -68,7 +68,7 @@ fn Content(view: KeysView) -> impl IntoView {
     view! {
         {made}
         {list}
-        <Dialog id="create-dialog" title="New key" open=asked("create").is_some() back=paths::KEYS><CreateForm workspaces=view.workspaces/></Dialog>
+        <Dialog id="create-dialog" title="New key" open=asked("create").is_some() || failed(CREATE) back=paths::KEYS><CreateForm workspaces=view.workspaces/></Dialog>
         {edit}
         {rotate}
         {revoke}

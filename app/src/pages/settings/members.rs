@@ -5,7 +5,7 @@ use crate::{
     api::members::{INVITE, INVITE_AGAIN, MemberView, MembersView, REMOVE, ROLE, members},
     components::{
         frame::PageHead,
-        page::{refused, use_page},
+        page::{failed, refused, use_page},
     },
     format::NOTHING,
     paths,
@@ -59,7 +59,7 @@ fn Content(view: MembersView) -> impl IntoView {
     view! {
         {made}
         <List label="Members" columns=&COLUMNS rows=rows/>
-        <Dialog id="create-dialog" title="Invite" open=asked("create").is_some() back=paths::MEMBERS>
+        <Dialog id="create-dialog" title="Invite" open=asked("create").is_some() || failed(INVITE) back=paths::MEMBERS>
             <ActForm name=INVITE action="/api/members/invite" class="stack">
                 <Field name="email" label="E-mail address" kind="email" required=true/>
                 <RoleFields role=Role::Viewer.as_str().to_owned() workspace=String::new() roles=roles workspaces=workspaces/>

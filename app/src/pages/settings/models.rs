@@ -3,11 +3,14 @@
 use super::{Create, List, asked, hint, row_link};
 use crate::{
     api::models::{FORM, ModelView, ModelsView, models},
-    components::{frame::PageHead, page::refused},
+    components::{
+        frame::PageHead,
+        page::{failed, refused},
+    },
     format::{NOTHING, whole},
     paths,
     read::content,
-    ui::{ActForm, Choice, Dialog, Empty, Field, Form, Select, Submit},
+    ui::{ActForm, Choice, Dialog, Empty, Field, Form, Revision, Select, Submit},
 };
 use domain::Action;
 use leptos::prelude::*;
@@ -56,7 +59,7 @@ fn Content(view: ModelsView) -> impl IntoView {
         }
         .into_any(),
         None => view! {
-            <Dialog id="create-dialog" class="wide" title="New model" open=asked("create").is_some() back=paths::MODELS><ModelForm view=view model=None/></Dialog>
+            <Dialog id="create-dialog" class="wide" title="New model" open=asked("create").is_some() || failed(FORM) back=paths::MODELS><ModelForm view=view model=None/></Dialog>
         }
         .into_any(),
     };
@@ -114,7 +117,7 @@ fn ModelForm(view: ModelsView, model: Option<ModelView>) -> impl IntoView {
                 view! {
                     <p class="model">{it.code.clone()}</p>
                     <input type="hidden" name="code" value=it.code.clone()/>
-                    <input type="hidden" name="revision" value=it.revision.to_string()/>
+                    <Revision of=it.revision/>
                 }
                 .into_any()
             }}
@@ -147,7 +150,7 @@ fn ModelForm(view: ModelsView, model: Option<ModelView>) -> impl IntoView {
 #[component]
 fn Fallback(on: bool) -> impl IntoView {
     let form = expect_context::<Form>();
-    let on = form.typed("fallback").map_or(on, |typed| typed == "on");
+    let on = form.ticked("fallback").unwrap_or(on);
     let message = form.error("fallback");
     let message_id = format!("{}-message", form.id("fallback"));
     view! {

@@ -5,12 +5,12 @@ use crate::{
     api::providers::{FORM, ProviderView, TEST, providers},
     components::{
         frame::PageHead,
-        page::{flash_for, refused},
+        page::{failed, flash_for, refused},
     },
     format::NOTHING,
     paths,
     read::content,
-    ui::{ActForm, Dialog, Empty, Field, Submit},
+    ui::{ActForm, Dialog, Empty, Field, Form, Revision, Submit},
 };
 use domain::Action;
 use leptos::prelude::*;
@@ -31,7 +31,7 @@ pub(crate) fn Providers() -> impl IntoView {
 fn Content(rows: Vec<ProviderView>) -> impl IntoView {
     let allowed = refused(Action::Configure).is_none();
     let edited = asked("edit").and_then(|id| rows.iter().find(|it| it.id == id).cloned()).filter(|_| allowed);
-    let tested = flash_for(TEST).map(|flash| view! { <Tested told=flash.typed rows=rows.clone()/> });
+    let tested = flash_for(TEST).map(|flash| view! { <Tested told=flash.typed.fields rows=rows.clone()/> });
     let list = if rows.is_empty() {
         view! { <Empty title="There is no provider yet"><p>"A provider is needed before a model can be added."</p></Empty> }.into_any()
     } else {
@@ -40,7 +40,7 @@ fn Content(rows: Vec<ProviderView>) -> impl IntoView {
     };
     let (id, title, open) = match &edited {
         Some(_) => ("edit-dialog", "Edit provider", true),
-        None => ("create-dialog", "New provider", asked("create").is_some()),
+        None => ("create-dialog", "New provider", asked("create").is_some() || failed(FORM)),
     };
     view! {
         {tested}
@@ -114,30 +114,29 @@ fn ProviderForm(provider: Option<ProviderView>) -> impl IntoView {
     let new = provider.is_none();
     let it = provider.unwrap_or_default();
     let hint = hint(FORM);
-    let identity = (!new).then(|| {
-        view! {
-            <input type="hidden" name="id" value=it.id.clone()/>
-            <input type="hidden" name="revision" value=it.revision.to_string()/>
-        }
-    });
-    let forget = it.has_credential.then(|| {
-        view! { <label class="check"><input type="checkbox" name="forget_credential"/>"Remove the stored credential"</label> }
-    });
     let credential_hint =
         if it.has_credential { "Empty keeps the stored one." } else { "Sent with every call to this provider." };
     view! {
         <ActForm name=FORM action="/api/providers/set" class="stack">
-            {identity}
+            {(!new).then(|| view! { <input type="hidden" name="id" value=it.id.clone()/><Revision of=it.revision/> })}
             <Field name="name" label="Name" value=it.name.clone() required=true hint=hint("As files and error messages call it.", &it.name)/>
             <Field name="openai_base_url" label="OpenAI-compatible base URL" kind="url" value=it.openai_base_url.clone() hint=hint("Ends in /v1.", &it.openai_base_url)/>
             <Field name="dashscope_base_url" label="DashScope base URL" kind="url" value=it.dashscope_base_url.clone() hint=hint("Ends in /api/v1.", &it.dashscope_base_url)/>
             <Field name="anthropic_base_url" label="Anthropic base URL" kind="url" value=it.anthropic_base_url.clone() hint=hint("Without /v1.", &it.anthropic_base_url)/>
             <Field name="credential" label="Credential" kind="password" autocomplete="new-password" hint=credential_hint/>
-            {forget}
+            {it.has_credential.then(|| view! { <Forget/> })}
             <div class="actions">
                 <a class="button quiet" href=paths::PROVIDERS data-close="">"Cancel"</a>
                 <Submit label=if new { "Create provider" } else { "Save Changes" } refused=refused(Action::Configure)/>
             </div>
         </ActForm>
+    }
+}
+
+#[component]
+fn Forget() -> impl IntoView {
+    let ticked = expect_context::<Form>().ticked("forget_credential").unwrap_or(false);
+    view! {
+        <label class="check"><input type="checkbox" name="forget_credential" checked=ticked/>"Remove the stored credential"</label>
     }
 }

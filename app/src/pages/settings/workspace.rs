@@ -6,14 +6,14 @@ use crate::{
     components::{
         editor::{Permission, Picking},
         frame::PageHead,
-        page::{flash_for, refused},
+        page::{flash_for, refused, typed_into},
     },
     draft::Draft,
     format::{NOTHING, whole},
-    outcome::{Flash, Outcome},
+    outcome::{Flash, Outcome, Typed},
     paths,
     read::page,
-    ui::{ActForm, CopyButton, Field, Moment, Submit},
+    ui::{ActForm, CopyButton, Field, Moment, Revision, Submit},
 };
 use domain::Action;
 use leptos::prelude::*;
@@ -66,8 +66,8 @@ fn BasicInfo(workspace: WorkspaceView) -> impl IntoView {
             <div class="basic">
                 <ActForm name=RENAME action="/api/workspaces/rename" class="rename">
                     <input type="hidden" name="id" value=id.clone()/>
-                    <input type="hidden" name="revision" value=workspace.revision.to_string()/>
-                    <Field name="name" label="Name" value=workspace.name required=true checked="workspace-name" disabled=refused(Action::Configure).is_some()/>
+                    <Revision of=workspace.revision/>
+                    <Field name="name" label="Name" value=workspace.name required=true guarded=true checked="workspace-name" disabled=refused(Action::Configure).is_some()/>
                     <Submit label="Rename" class="quiet" refused=refused(Action::Configure)/>
                 </ActForm>
                 <dl>
@@ -105,30 +105,31 @@ fn DefaultModels(models: Vec<GrantView>) -> impl IntoView {
 /// The form around the editor.
 #[component]
 fn Edit(workspace: WorkspaceView, models: Vec<GrantView>) -> impl IntoView {
-    let flash = flash_for(LIMITS).filter(|it| !matches!(it.outcome, Outcome::Done { .. }));
-    let first = flash.as_ref().map_or_else(|| Draft::stored(&models), |it| Draft::from_typed(&it.typed));
+    let flash = flash_for(LIMITS).filter(Flash::failed);
+    let typed = typed_into(LIMITS).filter(|it| !it.fields.is_empty());
+    let first = typed.as_ref().map_or_else(|| Draft::stored(&models), |it| Draft::from_typed(&it.fields));
     let errors = flash.as_ref().map(|it| it.outcome.errors().to_vec()).unwrap_or_default();
     let conflict = flash.as_ref().is_some_and(|it| matches!(it.outcome, Outcome::Conflict(_)));
     let shown = match flash.as_ref().map(|it| &it.outcome) {
         Some(Outcome::Shown(markup)) => markup.clone(),
         _ => String::new(),
     };
-    let picking = picking(flash);
+    let picking = picking(typed.unwrap_or_default());
     let address = paths::workspace(&workspace.id);
     view! {
         <section class="panel padded" aria-labelledby="permission">
             <ActForm name=LIMITS action="/api/workspaces/limits/set" class="stack">
                 <input type="hidden" name="id" value=workspace.id/>
-                <input type="hidden" name="revision" value=workspace.revision.to_string()/>
+                <Revision of=workspace.revision/>
                 <Permission models=models first=first errors=errors picking=picking conflict=conflict shown=shown refused=refused(Action::Configure) address=address/>
             </ActForm>
         </section>
     }
 }
 
-fn picking(flash: Option<Flash>) -> Picking {
+fn picking(typed: Typed) -> Picking {
     let mut start = Picking { open: asked("picker").is_some(), ..Picking::default() };
-    for (name, value) in flash.map(|it| it.typed).unwrap_or_default() {
+    for (name, value) in typed.fields {
         match name.as_str() {
             "search" => start.search = value,
             "provider" => start.provider = value,

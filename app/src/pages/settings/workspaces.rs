@@ -3,7 +3,10 @@
 use super::{Create, List, asked, row_link, shares::Shares};
 use crate::{
     api::workspaces::{ArchivedView, CREATE, WorkspaceView, WorkspacesView, workspaces},
-    components::{frame::PageHead, page::refused},
+    components::{
+        frame::PageHead,
+        page::{failed, refused},
+    },
     format::whole,
     paths,
     read::content,
@@ -22,7 +25,7 @@ pub(crate) fn Workspaces() -> impl IntoView {
         <PageHead title="Workspaces"><Create label="New workspace" refused=refused(Action::Configure)/></PageHead>
         <p class="soft">"A workspace is a team's share of the account: which models it may call, and within which limits."</p>
         {content(workspaces(), |view| view! { <Content view=view/> })}
-        <Dialog id="create-dialog" title="New workspace" open=asked("create").is_some() back=paths::WORKSPACES>
+        <Dialog id="create-dialog" title="New workspace" open=asked("create").is_some() || failed(CREATE) back=paths::WORKSPACES>
             <ActForm name=CREATE action="/api/workspaces/create" class="stack">
                 <Field name="name" label="Name" required=true checked="workspace-name" hint="Models are granted after it is made."/>
                 <div class="actions">

@@ -7,6 +7,7 @@ use crate::{
     ssr::{Caller, ConsoleState, live::Shown, rate_limit::use_now},
 };
 use domain::{WorkspaceId, ceil60};
+use std::collections::BTreeSet;
 
 fn workspace(view: &MonitoringView) -> Option<WorkspaceId> {
     (!view.query.workspace.is_empty()).then(|| WorkspaceId::new(view.query.workspace.as_str()))
@@ -31,6 +32,20 @@ pub(in crate::ssr) fn refresh(state: &ConsoleState, caller: &Caller, view: &mut 
     };
 }
 
+/// The rows of the table by their keys.
+fn keyed(view: &MonitoringView) -> impl Iterator<Item = (String, &RowView)> {
+    view.groups.iter().flat_map(|group| {
+        let parts = group.parts.iter().map(|it| (it.workspace.as_str(), &it.row));
+        let total = (group.parts.len() != 1).then_some(("*", &group.total));
+        parts.chain(total).map(|(workspace, row)| (format!("{}/{workspace}", group.model), row))
+    })
+}
+
+/// Which rows there are.
+pub(super) fn rows(view: &MonitoringView) -> BTreeSet<String> {
+    keyed(view).map(|(key, _)| key).collect()
+}
+
 /// Everything on the page that may change, by its key.
 pub(in crate::ssr) fn show(view: &MonitoringView, shown: &mut Shown) {
     for (i, tile) in view.tiles.iter().enumerate() {
@@ -39,13 +54,10 @@ pub(in crate::ssr) fn show(view: &MonitoringView, shown: &mut Shown) {
         shown.text(format!("tile/{i}/change"), &tile.change);
     }
     view.now.iter().for_each(|it| show_now(it, shown));
-    for group in &view.groups {
-        let parts = group.parts.iter().map(|it| (it.workspace.as_str(), &it.row));
-        let total = (group.parts.len() != 1).then_some(("*", &group.total));
-        for (workspace, row) in parts.chain(total) {
-            show_row(&format!("{}/{workspace}", group.model), row, shown);
-        }
+    for (key, row) in keyed(view) {
+        show_row(&key, row, shown);
     }
+    shown.rows = rows(view);
     for chart in view.strips.iter().chain(&view.charts) {
         shown.text(format!("chart/{}/note", chart.key), &chart.note);
         shown.drawing(format!("chart/{}", chart.key), &chart.svg);
@@ -69,7 +81,6 @@ fn show_now(now: &NowView, shown: &mut Shown) {
 }
 
 fn show_row(key: &str, row: &RowView, shown: &mut Shown) {
-    shown.rows.insert(key.to_owned());
     let figures = [
         ("avg_tpm", &row.avg_tpm),
         ("avg_rpm", &row.avg_rpm),
