@@ -22,11 +22,16 @@ const LIMITS: [(&[&str], &str, &str); 3] = [
 ];
 
 /// Other answers: status, cause, what to do.
-const OTHERS: [(&str, &str, &str); 8] = [
+const OTHERS: [(&str, &str, &str); 9] = [
     (
         "429, x-should-retry: false",
         "The call alone is larger than a limit, or the limit is 0",
         "Waiting does not help: shorten the prompt, or ask for a higher limit.",
+    ),
+    (
+        "429 of the provider",
+        "Sluice admitted the call; a limit of the provider's own was reached",
+        "Its request id leads to a page that says so. Wait, or call a backup model, and have the limits here set to what the provider grants.",
     ),
     (
         "400",
