@@ -91,6 +91,9 @@ pub struct MonitoringView {
     pub strips: Vec<ChartView>,
     /// The models in [`Self::charts`]: a live page keeps them.
     pub drawn: Vec<String>,
+    /// The model in [`Self::strips`], the first of [`Self::drawn`], with the limits it is drawn against.
+    #[serde(default)]
+    pub by_second: Option<NowView>,
     /// Use of this moment of the models in [`Self::groups`], the first of them.
     pub now: Vec<NowView>,
     /// Calls that were stopped before they reached the limiter.
