@@ -12,7 +12,7 @@ mod words;
 pub(crate) use csv::{csv, field as csv_field};
 pub(super) use now::{refresh as refresh_now, show};
 
-use super::{Caller, ConsoleState, failure, rate_limit::unsigned};
+use super::{Caller, ConsoleState, choices, failure, rate_limit::unsigned};
 use crate::{
     api::monitoring::{BatchView, ChartView, MonitoringQuery, MonitoringView, NowView, PagesView},
     error::ApiError,
@@ -95,7 +95,7 @@ pub(super) async fn drawn(
 ) -> Result<MonitoringView, ApiError> {
     let now_ms = state.control.now_ms();
     let Read { query, asked, shown, limits, groups } = read(state, caller, query).await?;
-    let workspaces = control::workspaces::list(&state.control, &caller.actor).await.map_err(failure)?;
+    let workspaces = choices::workspaces(state, caller, &query.workspace).await?;
     let tiles = words::tiles(&averages_of(&shown.summary), &averages_of(&shown.previous), &asked.length);
     let limits_of = |model: &str| limits.get(model).copied().unwrap_or_default();
     let models: Vec<String> = match &draw {
@@ -126,7 +126,7 @@ pub(super) async fn drawn(
         groups: words::written(groups),
         pages,
         batch: batch(&shown),
-        workspaces: workspaces.into_iter().map(|it| Choice::new(it.id, it.name)).collect(),
+        workspaces,
         models: codes.into_iter().map(|it| Choice::new(it.clone(), it)).collect(),
         charts,
         strips: Vec::new(),

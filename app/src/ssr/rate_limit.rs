@@ -65,7 +65,7 @@ pub(crate) async fn view(
                 state: known.map_or_else(|| it.state.clone(), |it| it.label().to_owned()),
                 active: known == Some(IncreaseState::Active),
                 ended: ended(known, it.ended_at, it.ended_by.filter(|_| sees_all)),
-                peak: (sees_all && it.peak_used > 0).then(|| unsigned(it.peak_used)),
+                peak: sees_all.then(|| unsigned(it.peak_used)),
                 model: it.model_code,
                 by: if sees_all { it.requested_by } else { NOTHING.to_owned() },
             }

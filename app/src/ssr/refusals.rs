@@ -1,6 +1,6 @@
 //! Refusals as the pages show them: which limit, who used it, and the ways out, in words.
 
-use super::{Caller, ConsoleState, fail, failure, rate_limit::unsigned};
+use super::{Caller, ConsoleState, choices, fail, failure, rate_limit::unsigned};
 use crate::{
     api::refusals::{
         BrokenView, CallerView, CallersView, FoundView, GaugeView, OfProviderView, RefusalView, RefusalsView, RowView,
@@ -31,7 +31,7 @@ pub(crate) async fn list(
     let before = before.split_once('-').and_then(|(at, id)| Some((at.parse().ok()?, id.to_owned())));
     let filter = Filter { workspace, model, cause: Cause::parse(cause), scope: Scope::parse(scope), before };
     let page = refusals::list(control, actor, &filter, PAGE).await.map_err(failure)?;
-    let workspaces = control::workspaces::list(control, actor).await.map_err(failure)?;
+    let workspaces = choices::workspaces(state, caller, &page.workspace).await?;
     let models = control::models::list(control, actor).await.map_err(failure)?;
     let several = actor.standing.sees_all();
     Ok(RefusalsView {
@@ -40,7 +40,7 @@ pub(crate) async fn list(
         stopped_looking: page.stopped_looking,
         begins_ms: page.begins_ms,
         left_out: unsigned(page.left_out),
-        workspaces: workspaces.into_iter().filter(|_| several).map(|it| Choice::new(it.id, it.name)).collect(),
+        workspaces: workspaces.into_iter().filter(|_| several).collect(),
         models: models.into_iter().map(|it| Choice::new(it.code.clone(), it.code)).collect(),
         workspace: if several { page.workspace } else { String::new() },
     })
