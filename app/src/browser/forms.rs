@@ -16,16 +16,18 @@ use web_sys::{
 /// Sends a `<form data-act>` without leaving the page; switches the theme at once.
 pub(super) fn submit(event: &Event) {
     let Some(form) = target(event).and_then(|it| it.dyn_into::<HtmlFormElement>().ok()) else { return };
+    let submitter = event.dyn_ref::<SubmitEvent>().and_then(SubmitEvent::submitter);
     if form.has_attribute("data-theme-switch") {
         event.prevent_default();
-        switch_theme(&form);
+        if let Some(button) = submitter {
+            switch_theme(&form, &button);
+        }
         return;
     }
     if !form.has_attribute("data-act") {
         return;
     }
     event.prevent_default();
-    let submitter = event.dyn_ref::<SubmitEvent>().and_then(SubmitEvent::submitter);
     if form.get_attribute("aria-busy").is_some() {
         return;
     }
@@ -186,15 +188,16 @@ pub(super) fn send_filters(event: &Event) {
     }
 }
 
-fn switch_theme(form: &HtmlFormElement) {
-    let (Some(document), Some(input)) = (document(), form.query_selector("[name=theme]").ok().flatten()) else {
-        return;
-    };
-    let Some(chosen) = input.get_attribute("value") else { return };
+fn switch_theme(form: &HtmlFormElement, pressed: &HtmlElement) {
+    let (Some(document), Some(chosen)) = (document(), pressed.get_attribute("value")) else { return };
     if let Some(root) = document.document_element() {
         let _ = root.set_attribute("data-theme", &chosen);
     }
-    let _ = input.set_attribute("value", if chosen == "dark" { "light" } else { "dark" });
+    // The pressed button has gone; the one that leads back is in its place.
+    let back = all(form, "button").into_iter().find(|it| it.get_attribute("value").as_ref() != Some(&chosen));
+    if let Some(back) = back.and_then(|it| it.dyn_into::<HtmlElement>().ok()) {
+        let _ = back.focus();
+    }
     if let Ok(document) = document.dyn_into::<web_sys::HtmlDocument>() {
         let _ = document.set_cookie(&format!("theme={chosen}; path=/; max-age=31536000; samesite=lax"));
     }
