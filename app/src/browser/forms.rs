@@ -36,7 +36,13 @@ pub(super) fn submit(event: &Event) {
     spawn_local(async move {
         let answer = send(&action, &fields).await;
         let _ = form.remove_attribute("aria-busy");
+        let is_shown = matches!(answer, Ok(Outcome::Shown(_)));
         show(&form, answer);
+        if is_shown {
+            // Whoever typed on while it was worked out sees what it was of.
+            let now = request_of(&form, submitter.as_deref()).map(|(_, fields)| String::from(fields.to_string()));
+            mark_outdated(now != Some(String::from(fields.to_string())));
+        }
     });
 }
 
@@ -101,6 +107,18 @@ pub(crate) fn show(form: &HtmlFormElement, answer: Result<Outcome, ApiError>) {
         Err(error) => vec![FieldError::new("", error)],
     };
     show_errors(form, &errors);
+}
+
+/// Says of what a form asked to see that it is of other values than the form holds now; if there is any.
+pub(crate) fn outdate() {
+    let shown = document().and_then(|it| it.query_selector("[data-shown]").ok().flatten());
+    mark_outdated(shown.is_some_and(|it| it.has_child_nodes()));
+}
+
+fn mark_outdated(is_outdated: bool) {
+    if let Some(words) = document().and_then(|it| it.query_selector("[data-outdated]").ok().flatten()) {
+        let _ = words.toggle_attribute_with_force("hidden", !is_outdated);
+    }
 }
 
 /// Says what is wrong, at the fields and above them; with nothing wrong, takes former messages away.
