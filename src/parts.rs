@@ -25,5 +25,5 @@ pub async fn control(settings: &Settings) -> Outcome<Control> {
         );
     }
     let control = Control::new(store, vault, Arc::new(SystemWallClock), Passwords::default());
-    Ok(control.with_kept(settings.keep_minutes_days, settings.keep_hours_days))
+    Ok(control.with_kept(settings.keep_minutes_days, settings.keep_hours_days).with_surge(settings.surge()))
 }

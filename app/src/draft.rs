@@ -2,7 +2,7 @@
 //! Pure, and the same in the browser and on the server.
 
 use crate::{api::workspaces::GrantView, format::whole, outcome::FieldError};
-use domain::{Cause, LimitError, check_workspace_limit, parse_limit};
+use domain::{Cause, LimitError, check_changed_limit, parse_limit};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -51,7 +51,8 @@ impl GrantView {
 
     /// What is wrong with a limit as it is typed.
     pub fn wrong(&self, of: Cause, text: &str) -> Option<String> {
-        let checked = parse_limit(text).and_then(|given| check_workspace_limit(given, self.account(of), of));
+        let check = |given| check_changed_limit(given, self.own(of), self.account(of), of);
+        let checked = parse_limit(text).and_then(check);
         checked.err().map(|error: LimitError| error.to_string())
     }
 }
@@ -248,6 +249,15 @@ mod tests {
             ]
         );
         assert_eq!(typed(&["image"], &[("image", "0")], &[("image", "not shown")]).errors(&models()), []);
+    }
+
+    #[test]
+    fn what_is_stored_may_stay_when_the_accounts_limit_fell_below_it() {
+        let mut models = models();
+        models[0].rpm = Some(900);
+        assert_eq!(Draft::stored(&models).errors(&models), []);
+        assert_eq!(typed(&["qwen-plus"], &[("qwen-plus", " 0900 ")], &[]).errors(&models), []);
+        assert_eq!(typed(&["qwen-plus"], &[("qwen-plus", "901")], &[]).errors(&models).len(), 1);
     }
 
     #[test]

@@ -33,8 +33,11 @@ pub fn compact(n: u64) -> String {
     whole(n)
 }
 
-/// A mean with one decimal below 10,000, compact above.
+/// A mean with one decimal below 10,000, compact above; what is there and less than a tenth is `<0.1`.
 pub fn mean(value: f64) -> String {
+    if value > 0.0 && value < 0.05 {
+        return "<0.1".to_owned();
+    }
     if value >= 9_999.95 {
         return compact(round(value));
     }
@@ -42,8 +45,11 @@ pub fn mean(value: f64) -> String {
     format!("{}.{}", whole(tenths / 10), tenths % 10)
 }
 
-/// `412 ms` below 10 s, then `12.3 s`.
+/// `412 ms` below 10 s, then `12.3 s`; what is there and less than a millisecond is `<1 ms`.
 pub fn millis(ms: f64) -> String {
+    if ms > 0.0 && ms < 0.5 {
+        return "<1 ms".to_owned();
+    }
     if ms < 9_999.5 { format!("{} ms", whole(round(ms))) } else { format!("{} s", mean(ms / 1_000.0)) }
 }
 
@@ -122,7 +128,14 @@ pub fn parse_instant(text: &str) -> Option<i64> {
     let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
     let mut parts = time.splitn(3, ':').map(|it| number(it.split('.').next().unwrap_or_default()));
     let (hour, minute, second) = (parts.next()??, parts.next()??, parts.next().flatten().unwrap_or(0));
-    let valid = (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    let leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    let days = match month {
+        2 if leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    let valid = (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=days).contains(&day);
     if !valid || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
@@ -193,7 +206,14 @@ mod tests {
         assert_eq!([411.6, 9_999.4, 9_999.6, 12_345.0].map(millis), ["412 ms", "9,999 ms", "10.0 s", "12.3 s"]);
         assert_eq!([1, 412_000, 9_999_001, 12_345_678].map(seconds), ["1 ms", "412 ms", "10.0 s", "12.3 s"]);
         assert_eq!([0.0, 0.0318, 1.0].map(percent), ["0.0%", "3.2%", "100.0%"]);
-        assert_eq!([0.04, 486.25, 12_345.6].map(mean), ["0.0", "486.3", "12.3k"]);
+        assert_eq!([0.05, 486.25, 12_345.6].map(mean), ["0.1", "486.3", "12.3k"]);
+    }
+
+    #[test]
+    fn only_a_true_zero_is_written_as_zero() {
+        assert_eq!([0.0, 0.04].map(mean), ["0.0", "<0.1"]);
+        assert_eq!([0.0, 0.000_1].map(percent), ["0.0%", "<0.1%"]);
+        assert_eq!([0.0, 0.3].map(millis), ["0 ms", "<1 ms"]);
     }
 
     #[test]
@@ -207,6 +227,17 @@ mod tests {
             ["", "2026-11-22", "2026-13-01T00:00", "2026-11-22T24:00", "x-1-1T0:0", "99999-01-01T00:00", "-1-1-1T0:0"]
         {
             assert_eq!(parse_instant(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_day_that_its_month_does_not_have_is_no_day() {
+        for text in ["2027-02-29T00:00", "2027-02-31T00:00", "2100-02-29T00:00", "2027-04-31T00:00", "2027-01-32T00:00"]
+        {
+            assert_eq!(parse_instant(text), None, "{text:?}");
+        }
+        for text in ["2028-02-29T00:00", "2000-02-29T00:00", "2027-04-30T00:00", "2027-12-31T00:00"] {
+            assert!(parse_instant(text).is_some_and(|it| iso(it).starts_with(&text[..10])), "{text:?}");
         }
     }
 

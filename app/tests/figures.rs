@@ -98,6 +98,22 @@ async fn members_of_one_workspace_are_told_its_use_alone() {
 }
 
 #[tokio::test]
+async fn the_last_minutes_are_those_of_the_most_critical_model_wherever_its_row_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let console = seeded(&folder).await;
+    let owner = signed_in(&console, OWNER).await;
+    let first: MonitoringView = read(&console, "/api/monitoring?query[range]=3h", &owner).await;
+    let critical = &first.drawn[0];
+    let title = |view: &MonitoringView| view.strips.first().map(|it| it.note.clone()).unwrap_or_default();
+    assert!(title(&first).starts_with(critical), "{}", title(&first));
+    // A page of the table that begins behind its row.
+    let behind = format!("/api/monitoring?query[range]=3h&query[after]={critical}");
+    let behind: MonitoringView = read(&console, &behind, &owner).await;
+    assert!(behind.groups.iter().all(|it| it.model != *critical) && behind.drawn[0] == *critical);
+    assert_eq!(title(&behind), title(&first));
+}
+
+#[tokio::test]
 async fn live_figures_are_the_own_ones_and_end_with_the_session() {
     let folder = tempfile::tempdir().unwrap();
     let console = seeded(&folder).await;

@@ -6,11 +6,7 @@
 mod common;
 
 use common::{Console, OWNER, VIEWER, browser::Browser};
-use control::{
-    Actor, Passwords,
-    keys::{self, NewKey},
-    workspaces,
-};
+use control::{Actor, Passwords, workspaces};
 
 async fn workspace(console: &Console, name: &str) -> String {
     let all = workspaces::list(&console.control, &Actor::command_line(&console.account)).await.unwrap();
@@ -237,18 +233,4 @@ async fn every_change_of_a_grant_is_in_the_audit_log() {
     let log = browser.get(&format!("/settings/audit?kind=limits&actor={}", app::paths::encode(OWNER))).await;
     log.expect(&["set limits", "qwen-flash: ", "<del>yes</del>", "<ins>no</ins>", "<del>100</del>", "<ins>0</ins>"]);
     browser.get("/settings/audit?kind=key").await.expect(&["No event matches", "Clear the filters"]);
-}
-
-#[tokio::test]
-async fn keys_of_an_archived_workspace_do_not_close_the_page() {
-    let folder = tempfile::tempdir().unwrap();
-    let console = common::seeded(folder.path(), Passwords::cheap_for_tests()).await;
-    let actor = Actor::command_line(&console.account);
-    let all = workspaces::list(&console.control, &actor).await.unwrap();
-    let search = all.into_iter().find(|it| it.name == "search").unwrap();
-    let form = NewKey { workspace: search.id.clone(), name: "of the past".to_owned(), ..NewKey::default() };
-    keys::create(&console.control, &actor, &form).await.unwrap();
-    workspaces::archive(&console.control, &actor, &search.id, search.revision).await.unwrap();
-    let mut browser = Browser::signed_in(&console, OWNER).await;
-    browser.get("/settings/keys").await.expect(&["of the past", "Create key"]);
 }

@@ -1,5 +1,5 @@
 // What a person waits for on each page: Largest Contentful Paint, Interaction to Next Paint and Lighthouse's scores,
-// medians over runs, of the demo with its traffic. Prints a table; --record appends it to bench/RESULTS.md.
+// medians over runs, of the demo with its traffic (first-run set-up: of an empty installation). Prints a table; --record appends it to bench/RESULTS.md.
 //   node bench/console/measure.mjs [--runs 5] [--pages monitoring,refusals] [--no-lighthouse] [--record]
 import { execFileSync, spawn } from "node:child_process";
 import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
@@ -27,6 +27,11 @@ const SLUICE = process.env.SLUICE_BIN ?? path.join(ROOT, "target/release/sluice"
 const CHROMIUM = process.env.CHROMIUM_BIN ?? "/usr/bin/chromium";
 const FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking", "--no-first-run"];
 
+/** The page that an installation shows before it has an owner. */
+const SET_UP = "set up";
+/** Pages for nobody. */
+const OPEN = ["sign in", SET_UP];
+
 /** Pages by name; what is done on each to see how quickly it answers. */
 const PAGES = [
   ["monitoring", "/monitoring", ["button[data-fold]", "details > summary"]],
@@ -36,14 +41,15 @@ const PAGES = [
   ["workspaces", "/settings/workspaces", ["button[commandfor]", "dialog[open] [data-close]"]],
   ["workspace editor", editor, ["main button[commandfor], main button[type=button]"]],
   ["models", "/settings/models", ["button[commandfor]", "dialog[open] [data-close]"]],
+  ["import", "/settings/models/import", ["main input[type=checkbox]"]],
   ["providers", "/settings/providers", ["button[commandfor]", "dialog[open] [data-close]"]],
   ["keys", "/settings/keys", ["button[commandfor]", "dialog[open] [data-close]"]],
   ["members", "/settings/members", ["button[commandfor]", "dialog[open] [data-close]"]],
   ["audit log", "/settings/audit", ["#audit-actor"]],
   ["account", "/settings/account", ["main input:not([type=hidden])"]],
-  ["import", "/settings/models/import", ["#import-search"]],
   ["help", "/help/rate-limits", ["[data-theme-switch] button"]],
   ["sign in", "/sign-in", ["[name=email]"]],
+  [SET_UP, "/set-up", ["[name=email]"]],
 ];
 
 function median(numbers) {
@@ -80,6 +86,27 @@ async function startDemo() {
     }
   }
   throw new Error("the demo did not start");
+}
+
+/** An installation that nobody has set up. */
+async function startEmpty() {
+  const folder = mkdtempSync(path.join(tmpdir(), "sluice-console-"));
+  mkdirSync(path.join(folder, "target"));
+  symlinkSync(path.join(ROOT, "target/site"), path.join(folder, "target/site"));
+  const [consolePort, gatewayPort] = [await freePort(), await freePort()];
+  const env = { ...process.env, SLUICE_CONSOLE_ADDR: `127.0.0.1:${consolePort}`, SLUICE_GATEWAY_ADDR: `127.0.0.1:${gatewayPort}` };
+  const served = spawn(SLUICE, ["serve"], { cwd: folder, env, stdio: "ignore" });
+  const url = `http://127.0.0.1:${consolePort}`;
+  while (!(await fetch(`${url}/readyz`).then((it) => it.ok, () => false))) {
+    if (served.exitCode !== null) throw new Error("sluice serve did not start");
+    await new Promise((resolve) => setTimeout(resolve, 30));
+  }
+  const stop = async () => {
+    served.kill("SIGINT");
+    if (served.exitCode === null) await new Promise((resolve) => served.once("exit", resolve));
+    rmSync(folder, { recursive: true, force: true });
+  };
+  return { url, stop };
 }
 
 /** A refusal of the demo's own traffic, or one made by more calls at once than a second may hold. */
@@ -153,6 +180,7 @@ async function audit(port, demo, cookie, address, config) {
 
 async function main() {
   const demo = await startDemo();
+  const empty = await startEmpty();
   const port = await freePort();
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: [...FLAGS, `--remote-debugging-port=${port}`] });
   const rows = [];
@@ -166,14 +194,15 @@ async function main() {
     const wanted = options.pages.split(",").filter(Boolean);
     for (const [name, where, presses] of PAGES.filter(([name]) => wanted.length === 0 || wanted.includes(name))) {
       const address = typeof where === "string" ? where : await where(demo, page);
-      const own = name === "sign in" ? [] : cookies;
+      const installation = name === SET_UP ? empty : demo;
+      const own = OPEN.includes(name) ? [] : cookies;
       const visits = [];
-      for (let i = 0; i < RUNS; i++) visits.push(await visit(browser, demo, own, address, presses));
+      for (let i = 0; i < RUNS; i++) visits.push(await visit(browser, installation, own, address, presses));
       const row = { name, lcp: median(visits.map((it) => it.LCP)), inp: median(visits.map((it) => it.INP)), cls: Math.max(...visits.map((it) => it.CLS)) };
       if (!options["no-lighthouse"]) {
         for (const [kind, config] of [["mobile", undefined], ["desktop", desktopConfig]]) {
           const audits = [];
-          for (let i = 0; i < RUNS; i++) audits.push(await audit(port, demo, name === "sign in" ? "" : cookie, address, config));
+          for (let i = 0; i < RUNS; i++) audits.push(await audit(port, installation, OPEN.includes(name) ? "" : cookie, address, config));
           row[kind] = [0, 1, 2].map((i) => median(audits.map((it) => it.scores[i])));
           row[`${kind}Lcp`] = median(audits.map((it) => it.lcp));
           row.failed = [...new Set([...(row.failed ?? []), ...audits.flatMap((it) => it.failed)])];
@@ -185,6 +214,7 @@ async function main() {
   } finally {
     await browser.close();
     await demo.stop();
+    await empty.stop();
   }
   const text = table(rows);
   console.log(text);

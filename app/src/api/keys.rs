@@ -45,9 +45,9 @@ pub struct KeyView {
     pub expires_ms: Option<i64>,
     /// When a call last used it; `None` never.
     pub last_used_ms: Option<i64>,
-    /// `active`, `expired` or `revoked`.
+    /// `active`, `expired`, `revoked` or `workspace archived`.
     pub state: String,
-    /// Whether the viewer may rotate and revoke it.
+    /// Whether the viewer may revoke it, and change it where its state allows that.
     pub editable: bool,
 }
 

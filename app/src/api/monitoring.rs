@@ -94,6 +94,9 @@ pub struct MonitoringView {
     /// Which rows there are, in short: a live page is told of others.
     #[serde(default)]
     pub rows: String,
+    /// The model in [`Self::strips`], the first of [`Self::drawn`], with the limits it is drawn against.
+    #[serde(default)]
+    pub by_second: Option<NowView>,
     /// Use of this moment of the models in [`Self::groups`], the first of them.
     pub now: Vec<NowView>,
     /// Calls that were stopped before they reached the limiter.

@@ -64,6 +64,9 @@ pub struct LimitView {
     /// Tokens a minute likewise.
     #[serde(default)]
     pub most_tokens: Option<u64>,
+    /// Whether the viewer's workspace may call it; always for who sees the whole account.
+    #[serde(default)]
+    pub granted: bool,
     /// The highest use of any 60 s in the last 7 days, for who may see all of the account.
     pub peak: Option<u64>,
     /// The increase in force.

@@ -55,6 +55,8 @@ pub struct RowView {
 pub enum RefusalView {
     /// A refusal.
     Found(Box<FoundView>),
+    /// A call that was admitted, and that the provider answered with 429.
+    OfProvider(Box<OfProviderView>),
     /// Nothing; the text says why that may be.
     Missing(String),
 }
@@ -76,6 +78,27 @@ pub struct FoundView {
     pub limits: Vec<BrokenView>,
     /// Who used the named limit inside its window.
     pub callers: Option<CallersView>,
+    /// What can be done about it.
+    pub ways: Vec<WayView>,
+}
+
+/// A 429 of the provider.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfProviderView {
+    /// The call's id.
+    pub id: String,
+    /// When Sluice admitted it.
+    pub at_ms: i64,
+    /// The model's code.
+    pub model: String,
+    /// The workspace's name.
+    pub workspace: String,
+    /// The key's name.
+    pub key: String,
+    /// What happened, in a sentence or two.
+    pub sentence: String,
+    /// How often its client had tried before.
+    pub retries: u64,
     /// What can be done about it.
     pub ways: Vec<WayView>,
 }

@@ -16,20 +16,23 @@ use web_sys::{
 /// Sends a `<form data-act>` without leaving the page; switches the theme at once.
 pub(super) fn submit(event: &Event) {
     let Some(form) = target(event).and_then(|it| it.dyn_into::<HtmlFormElement>().ok()) else { return };
+    let submitter = event.dyn_ref::<SubmitEvent>().and_then(SubmitEvent::submitter);
     if form.has_attribute("data-theme-switch") {
         event.prevent_default();
-        switch_theme(&form);
+        if let Some(button) = submitter {
+            switch_theme(&form, &button);
+        }
         return;
     }
     if !form.has_attribute("data-act") {
         return;
     }
     event.prevent_default();
-    let submitter = event.dyn_ref::<SubmitEvent>().and_then(SubmitEvent::submitter);
     if form.get_attribute("aria-busy").is_some() {
         return;
     }
     let Some((action, fields)) = request_of(&form, submitter.as_deref()) else { return };
+    let sent = String::from(fields.to_string());
     if let Some(beside) = unsaved_beside(&form) {
         fields.append("beside", &beside);
     }
@@ -37,7 +40,13 @@ pub(super) fn submit(event: &Event) {
     spawn_local(async move {
         let answer = send(&action, &fields).await;
         let _ = form.remove_attribute("aria-busy");
+        let is_shown = matches!(answer, Ok(Outcome::Shown(_)));
         show(&form, answer, &action, &fields);
+        if is_shown {
+            // Whoever typed on while it was worked out sees what it was of.
+            let now = request_of(&form, submitter.as_deref()).map(|(_, fields)| String::from(fields.to_string()));
+            mark_outdated(now != Some(sent));
+        }
     });
 }
 
@@ -130,6 +139,18 @@ fn send_whole(action: &str, fields: &UrlSearchParams) -> Option<()> {
     form.submit().ok()
 }
 
+/// Says of what a form asked to see that it is of other values than the form holds now; if there is any.
+pub(crate) fn outdate() {
+    let shown = document().and_then(|it| it.query_selector("[data-shown]").ok().flatten());
+    mark_outdated(shown.is_some_and(|it| it.has_child_nodes()));
+}
+
+fn mark_outdated(is_outdated: bool) {
+    if let Some(words) = document().and_then(|it| it.query_selector("[data-outdated]").ok().flatten()) {
+        let _ = words.toggle_attribute_with_force("hidden", !is_outdated);
+    }
+}
+
 /// Says what is wrong, at the fields and above them; with nothing wrong, takes former messages away.
 pub(crate) fn show_errors(form: &Element, errors: &[FieldError]) {
     for field in all(form, "input, select") {
@@ -215,15 +236,16 @@ pub(super) fn send_filters(event: &Event) {
     }
 }
 
-fn switch_theme(form: &HtmlFormElement) {
-    let (Some(document), Some(input)) = (document(), form.query_selector("[name=theme]").ok().flatten()) else {
-        return;
-    };
-    let Some(chosen) = input.get_attribute("value") else { return };
+fn switch_theme(form: &HtmlFormElement, pressed: &HtmlElement) {
+    let (Some(document), Some(chosen)) = (document(), pressed.get_attribute("value")) else { return };
     if let Some(root) = document.document_element() {
         let _ = root.set_attribute("data-theme", &chosen);
     }
-    let _ = input.set_attribute("value", if chosen == "dark" { "light" } else { "dark" });
+    // The pressed button has gone; the one that leads back is in its place.
+    let back = all(form, "button").into_iter().find(|it| it.get_attribute("value").as_ref() != Some(&chosen));
+    if let Some(back) = back.and_then(|it| it.dyn_into::<HtmlElement>().ok()) {
+        let _ = back.focus();
+    }
     if let Ok(document) = document.dyn_into::<web_sys::HtmlDocument>() {
         let _ = document.set_cookie(&format!("theme={chosen}; path=/; max-age=31536000; samesite=lax"));
     }

@@ -15,7 +15,7 @@ mod times;
 use wasm_bindgen::{JsCast, closure::Closure};
 use web_sys::{Document, Element, Event, EventTarget, Window};
 
-pub(crate) use forms::show_errors;
+pub(crate) use forms::{outdate, show_errors};
 
 /// Brings the page to life; called once, after the islands' runtime has started.
 pub fn start() {

@@ -72,6 +72,13 @@ pub fn Permission(
     let disabled = refused.is_some();
     let (errors, refused, address) = (StoredValue::new(errors), StoredValue::new(refused), StoredValue::new(address));
     let editor = Editor { models, draft, changes, errors, refused, address };
+    // What was worked out is of the limits that were asked about.
+    Effect::new(move |before: Option<()>| {
+        changes.track();
+        if before.is_some() {
+            browser::outdate();
+        }
+    });
     view! {
         // Whoever ends a line with the Enter key presses the form's first button: it must store nothing.
         {apply(editor, true)}
@@ -85,6 +92,7 @@ pub fn Permission(
             <button type="submit" class="button quiet" formaction=FORESEE disabled=disabled>"What would this do?"</button>
             {apply(editor, false)}
         </div>
+        <p class="notice near" role="status" data-outdated="" hidden>"The limits were changed since this was worked out. "<em>"What would this do?"</em>" does it anew."</p>
         <div data-shown="" tabindex="-1" role="status" inner_html=shown></div>
         {unsaved(editor)}
         {picker(editor, picking)}

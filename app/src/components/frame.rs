@@ -53,7 +53,7 @@ pub fn Frame(children: Children) -> impl IntoView {
     view! {
         <a class="skip" href="#main">"Skip to main content"</a>
         <div class="frame" class:alone=!framed>
-            {page.viewer.map(|viewer| view! { <TopBar viewer=viewer theme=page.theme/><Navigation/> })}
+            {page.viewer.map(|viewer| view! { <TopBar viewer=viewer/><Navigation/> })}
             <main id="main" tabindex="-1">{stale}{children()}</main>
         </div>
         <div class="toasts" role="status">{toast}</div>
@@ -62,12 +62,11 @@ pub fn Frame(children: Children) -> impl IntoView {
 }
 
 #[component]
-fn TopBar(viewer: Viewer, theme: &'static str) -> impl IntoView {
+fn TopBar(viewer: Viewer) -> impl IntoView {
     let place = match &viewer.workspace {
         Some(workspace) => format!("{} › {workspace}", viewer.account),
         None => viewer.account.clone(),
     };
-    let next = if theme == "dark" { "light" } else { "dark" };
     view! {
         <header class="top">
             <button type="button" class="bare menu" popovertarget="navigation" aria-label="Menu"><Icon name="menu"/></button>
@@ -75,8 +74,9 @@ fn TopBar(viewer: Viewer, theme: &'static str) -> impl IntoView {
             <span class="place"><span class="unseen">"Account "</span>{place}</span>
             <a class="who" href=paths::ACCOUNT title=viewer.standing.role.as_str()>{viewer.email}</a>
             <form method="post" action="/theme" class="inline" data-theme-switch="">
-                <input type="hidden" name="theme" value=next/>
-                <button type="submit" class="bare" aria-label="Switch between light and dark" title="Light or dark"><Icon name="theme"/></button>
+                // Which of the two is shown the style sheet decides: it knows the system's theme, where none was chosen.
+                <button type="submit" name="theme" value="dark" class="bare to-dark" aria-label="Switch to dark" title="Dark"><Icon name="theme"/></button>
+                <button type="submit" name="theme" value="light" class="bare to-light" aria-label="Switch to light" title="Light"><Icon name="theme"/></button>
             </form>
             <PlainForm name="sign-out" action="/api/sign-out" class="inline">
                 <button type="submit" class="bare">"Sign out"</button>

@@ -14,6 +14,9 @@ use leptos::prelude::*;
 /// What the button that opens the dialog names.
 pub const DIALOG: &str = "increase-dialog";
 
+/// Characters of what the address asks for that are repeated.
+const LONGEST_CODE: usize = 60;
+
 fn number(value: Option<u64>) -> String {
     value.map_or_else(|| NOTHING.to_owned(), whole)
 }
@@ -24,7 +27,13 @@ pub fn IncreaseDialog(models: Vec<LimitView>, asked: Option<String>, valid_days:
     let failed = flash_for(INCREASE).filter(Flash::failed);
     let typed = |name: &str| failed.as_ref()?.typed.get(name).map(str::to_owned);
     let offered = |code: &String| models.iter().any(|it| it.model == *code);
-    let chosen = typed("model").or_else(|| asked.clone()).filter(offered);
+    let wished = typed("model").or_else(|| asked.clone());
+    let not_offered = wished.clone().filter(|it| !it.is_empty() && !offered(it)).map(|it| {
+        let shown: String = it.chars().take(LONGEST_CODE).collect();
+        let words = format!("{shown} cannot be raised: it stands at its upper limit, or there is no such model.");
+        view! { <p class="notice near" role="status">{words}</p> }
+    });
+    let chosen = wished.filter(offered);
     let chosen = models.iter().find(|it| Some(&it.model) == chosen.as_ref()).or_else(|| models.first()).cloned();
     let chosen = chosen.unwrap_or_default();
     let wanted = typed("tpm").and_then(|it| domain::parse_limit(&it).ok().flatten());
@@ -36,6 +45,7 @@ pub fn IncreaseDialog(models: Vec<LimitView>, asked: Option<String>, valid_days:
     view! {
         <Dialog id=DIALOG title="Increase Rate Limit Temporarily" open=open back=paths::RATE_LIMIT>
             <ActForm name=INCREASE action="/api/increases/create" class="stack">
+                {not_offered}
                 <ModelChoice models=models chosen=chosen.model.clone()/>
                 <dl class="facts">
                     <dt>"Current quota"</dt><dd data-fact="current">{number(chosen.tpm)}</dd>

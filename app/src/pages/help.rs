@@ -36,19 +36,21 @@ pub(crate) fn Help() -> impl IntoView {
 fn Content(limits: RateLimitView, models: Vec<ModelView>) -> impl IntoView {
     let gateway = use_page().gateway_url;
     let of_workspace = limits.of_workspace;
-    let mut rows = limits.models;
+    // What the workspace may not call is no help to who calls from it.
+    let mut rows: Vec<LimitView> = limits.models.into_iter().filter(|it| it.granted).collect();
+    let models: Vec<ModelView> = models.into_iter().filter(|it| rows.iter().any(|row| row.model == it.code)).collect();
     rows.sort_by(|a, b| a.model.cmp(&b.model));
     let example = rows.iter().find(|it| it.tpm.is_some()).or(rows.first()).cloned();
     view! {
         <nav class="jump" aria-label="On this page">
-            <a href="#two">"Two limits"</a>
+            <a href="#two">"How rate limits work"</a>
             <a href="#limits">"Your limits"</a>
-            <a href="#errors">"Error messages"</a>
-            <a href="#practices">"What helps"</a>
+            <a href="#errors">"Rate limit errors"</a>
+            <a href="#practices">"Best practices"</a>
             <a href="#client">"Pointing a client here"</a>
         </nav>
         <section class="prose" aria-labelledby="two">
-            <h2 id="two">"Two limits, two windows"</h2>
+            <h2 id="two">"How rate limits work"</h2>
             <p>
                 "Each model has an "<strong>"RPM"</strong>" (requests per minute) and a "<strong>"TPM"</strong>" (tokens per minute). They belong to the
                 account: every workspace and every API key draws on them. A workspace may have lower ones of its own, and then both hold."
@@ -65,7 +67,7 @@ fn Content(limits: RateLimitView, models: Vec<ModelView>) -> impl IntoView {
         </section>
         <Limits rows=rows of_workspace=of_workspace/>
         <Errors/>
-        {example.map(|it| view! { <Practices limit=it models=models/> })}
+        <Practices example=example models=models/>
         <Client gateway=gateway/>
     }
 }
@@ -92,7 +94,9 @@ fn Limits(rows: Vec<LimitView>, of_workspace: bool) -> impl IntoView {
         })
         .collect();
     let list = if rows.is_empty() {
-        view! { <p class="padded soft">"This account has no model yet."</p> }.into_any()
+        let words =
+            if of_workspace { "Your workspace may call no model yet." } else { "This account has no model yet." };
+        view! { <p class="padded soft">{words}</p> }.into_any()
     } else {
         view! {
             <div class="scroll" tabindex="0" role="group" aria-labelledby="limits">

@@ -2,7 +2,9 @@
 //! ways out. Every 429's `x-request-id` leads here.
 
 use crate::{
-    api::refusals::{BrokenView, CallerView, CallersView, FoundView, GaugeView, RefusalView, WayView, refusal},
+    api::refusals::{
+        BrokenView, CallerView, CallersView, FoundView, GaugeView, OfProviderView, RefusalView, WayView, refusal,
+    },
     components::frame::PageHead,
     format::whole,
     paths,
@@ -21,6 +23,7 @@ pub(crate) fn Refusal() -> impl IntoView {
         <PageHead title="Why was this refused?"/>
         {content(refusal(id), |view| match view {
             RefusalView::Found(it) => view! { <Found view=*it/> }.into_any(),
+            RefusalView::OfProvider(it) => view! { <OfProvider view=*it/> }.into_any(),
             RefusalView::Missing(why) => view! { <Missing why=why/> }.into_any(),
         })}
     }
@@ -36,6 +39,37 @@ fn Missing(why: String) -> impl IntoView {
     }
 }
 
+/// The provider's 429: no limit of Sluice's was in its way, so there is nothing to draw.
+#[component]
+fn OfProvider(view: OfProviderView) -> impl IntoView {
+    view! {
+        <section class="panel padded stack" aria-label="What happened">
+            <p class="lead">{view.sentence}</p>
+            <dl class="details">
+                <div><dt>"When"</dt><dd><Instant ms=view.at_ms/></dd></div>
+                <div><dt>"Model"</dt><dd>{view.model}</dd></div>
+                <div><dt>"Workspace"</dt><dd>{view.workspace}</dd></div>
+                <div><dt>"Key"</dt><dd>{view.key}</dd></div>
+                {tried(view.retries)}
+                {request_id(view.id)}
+            </dl>
+        </section>
+        <Ways ways=view.ways/>
+    }
+}
+
+fn tried(retries: u64) -> Option<AnyView> {
+    let times = format!("{} times, says the client", whole(retries));
+    (retries > 0).then(|| view! { <div><dt>"Tried before"</dt><dd>{times}</dd></div> }.into_any())
+}
+
+fn request_id(id: String) -> AnyView {
+    view! {
+        <div class="long"><dt>"Request id"</dt><dd class="row"><code class="id">{id.clone()}</code><CopyButton text=id label="the request id"/></dd></div>
+    }
+    .into_any()
+}
+
 #[component]
 fn Found(view: FoundView) -> impl IntoView {
     let FoundView { row, sentence, gauge, passes_at_ms, retries, limits, callers, ways } = view;
@@ -45,8 +79,6 @@ fn Found(view: FoundView) -> impl IntoView {
         }
         None => "Never, as it was".into_any(),
     };
-    let tried = (retries > 0)
-        .then(|| view! { <div><dt>"Tried before"</dt><dd>{whole(retries)}" times, says the client"</dd></div> });
     let several = limits.len() > 1;
     let own = row.limit.clone();
     view! {
@@ -59,8 +91,8 @@ fn Found(view: FoundView) -> impl IntoView {
                 <div><dt>"Model"</dt><dd>{row.model}</dd></div>
                 <div><dt>"Workspace"</dt><dd>{row.workspace}</dd></div>
                 <div><dt>"Key"</dt><dd>{row.key}</dd></div>
-                {tried}
-                <div class="long"><dt>"Request id"</dt><dd class="row"><code class="id">{row.id.clone()}</code><CopyButton text=row.id label="the request id"/></dd></div>
+                {tried(retries)}
+                {request_id(row.id)}
             </dl>
         </section>
         {several.then(|| view! { <Broken limits=limits/> })}

@@ -116,6 +116,9 @@ fn Find() -> impl IntoView {
 
 fn select(name: &'static str, label: &'static str, all: &'static str, choices: Vec<Choice>, chosen: &str) -> AnyView {
     let id = format!("refusals-{name}");
+    // A model that was deleted since is still what the list is kept to.
+    let unknown = !chosen.is_empty() && !choices.iter().any(|it| it.value == chosen);
+    let unknown = unknown.then(|| view! { <option value=chosen.to_owned() selected=true>{chosen.to_owned()}</option> });
     let options: Vec<_> = choices
         .into_iter()
         .map(|it| {
@@ -126,7 +129,7 @@ fn select(name: &'static str, label: &'static str, all: &'static str, choices: V
     view! {
         <div class="field">
             <label for=id.clone()>{label}</label>
-            <select id=id name=name data-send=""><option value="">{all}</option>{options}</select>
+            <select id=id name=name data-send=""><option value="">{all}</option>{unknown}{options}</select>
         </div>
     }
     .into_any()

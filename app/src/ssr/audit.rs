@@ -14,7 +14,7 @@ use axum::{
 };
 use control::audit::{AuditPage, AuditQuery, KINDS};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 /// Events a page.
 const PAGE: usize = 50;
@@ -28,10 +28,11 @@ const DAY_MS: i64 = 86_400_000;
 pub(crate) async fn view(state: &ConsoleState, caller: &Caller, filter: &AuditFilter) -> Result<AuditView, ApiError> {
     let (query, problem) = query(filter);
     let page = control::audit::list(&state.control, &caller.actor, &query, PAGE).await.map_err(failure)?;
+    let names = workspace_names(state, caller).await?;
     let events = page.events.into_iter().map(|it| EventView {
         at_ms: it.at_ms,
         action: format!("{} {}", it.action, it.object_kind),
-        changes: changes(it.before_json.as_deref(), it.after_json.as_deref()),
+        changes: changes(it.before_json.as_deref(), it.after_json.as_deref(), &names),
         actor: it.actor,
         object: it.object,
         request_id: it.request_id,
@@ -116,21 +117,31 @@ async fn export(state: &ConsoleState, caller: &Caller, filter: &AuditFilter) -> 
     }
 }
 
+/// Names of workspaces by their id, archived ones included.
+type Names = HashMap<String, String>;
+
+async fn workspace_names(state: &ConsoleState, caller: &Caller) -> Result<Names, ApiError> {
+    let present = control::workspaces::list(&state.control, &caller.actor).await.map_err(failure)?;
+    let archived = control::workspaces::archived(&state.control, &caller.actor).await.map_err(failure)?;
+    let present = present.into_iter().map(|it| (it.id, it.name));
+    Ok(present.chain(archived.into_iter().map(|it| (it.id, it.name))).collect())
+}
+
 /// The fields that differ: name, before, after.
-fn changes(before: Option<&str>, after: Option<&str>) -> Vec<(String, String, String)> {
+fn changes(before: Option<&str>, after: Option<&str>, names: &Names) -> Vec<(String, String, String)> {
     let read = |text: Option<&str>| text.and_then(|it| serde_json::from_str::<Value>(it).ok()).unwrap_or(Value::Null);
     let mut found = Vec::new();
-    differ("", &read(before), &read(after), &mut found);
+    differ("", &read(before), &read(after), names, &mut found);
     found
 }
 
-fn differ(path: &str, before: &Value, after: &Value, found: &mut Vec<(String, String, String)>) {
+fn differ(path: &str, before: &Value, after: &Value, names: &Names, found: &mut Vec<(String, String, String)>) {
     if before == after {
         return;
     }
-    let Some(names) = keys(before, after) else {
+    let Some(fields) = keys(before, after) else {
         let name = if path.is_empty() { "name" } else { path };
-        found.push((name.replace('_', " "), shown(before), shown(after)));
+        found.push((name.replace('_', " "), shown(name, before, names), shown(name, after, names)));
         return;
     };
     // A grant without limits of its own has no field that differs, and is a change all the same.
@@ -138,9 +149,10 @@ fn differ(path: &str, before: &Value, after: &Value, found: &mut Vec<(String, St
         let word = |side: &Value| if side.is_null() { "no" } else { "yes" }.to_owned();
         found.push((path.to_owned(), word(before), word(after)));
     }
-    for name in names {
+    for name in fields {
         let inner = if path.is_empty() { name.clone() } else { format!("{path} {name}") };
-        differ(&inner, before.get(&name).unwrap_or(&Value::Null), after.get(&name).unwrap_or(&Value::Null), found);
+        let side = |it: &Value| it.get(&name).cloned().unwrap_or(Value::Null);
+        differ(&inner, &side(before), &side(after), names, found);
     }
 }
 
@@ -157,22 +169,32 @@ fn keys(before: &Value, after: &Value) -> Option<BTreeSet<String>> {
     (!names.is_empty()).then_some(names)
 }
 
-fn shown(value: &Value) -> String {
+/// A value as people read it: instants in UTC, workspaces by their names, numbers in groups.
+fn shown(field: &str, value: &Value, names: &Names) -> String {
     match value {
         Value::Null => NOTHING.to_owned(),
+        Value::String(id) if field == "workspace" => names.get(id).unwrap_or(id).clone(),
         Value::String(text) => text.clone(),
+        Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(ms), _) if field.ends_with("_at") || field.ends_with("_until") => {
+                format!("{} UTC", format::second_text(ms))
+            }
+            (_, Some(number)) => format::whole(number),
+            _ => number.to_string(),
+        },
         other => other.to_string(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::changes;
+    use super::{Names, changes};
 
     fn check(before: Option<&str>, after: Option<&str>, expected: &[(&str, &str, &str)]) {
         let expected: Vec<_> =
             expected.iter().map(|(a, b, c)| ((*a).to_owned(), (*b).to_owned(), (*c).to_owned())).collect();
-        assert_eq!(changes(before, after), expected);
+        let names = Names::from([("0198".to_owned(), "search".to_owned())]);
+        assert_eq!(changes(before, after, &names), expected);
     }
 
     #[test]
@@ -184,6 +206,20 @@ mod tests {
             Some(r#"{"qwen-plus":{"rpm":100,"tpm":null}}"#),
             Some(r#"{"qwen-plus":{"rpm":90,"tpm":5},"qwen-flash":{"rpm":null}}"#),
             &[("qwen-flash", "no", "yes"), ("qwen-plus rpm", "100", "90"), ("qwen-plus tpm", "—", "5")],
+        );
+    }
+
+    #[test]
+    fn values_are_shown_as_people_read_them() {
+        check(
+            Some(r#"{"expires_at":null,"workspace":"0198"}"#),
+            Some(r#"{"expires_at":4073587199000,"workspace":"gone"}"#),
+            &[("expires at", "—", "2099-01-31 23:59:59 UTC"), ("workspace", "search", "gone")],
+        );
+        check(
+            Some(r#"{"tpm":1000000,"valid_until":951782400000}"#),
+            Some(r#"{"tpm":1500000,"valid_until":951782407000}"#),
+            &[("tpm", "1,000,000", "1,500,000"), ("valid until", "2000-02-29 00:00:00 UTC", "2000-02-29 00:00:07 UTC")],
         );
     }
 }

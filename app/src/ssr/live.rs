@@ -174,7 +174,7 @@ impl Page {
         }
         let Query(query) = Query::<MonitoringQuery>::try_from_uri(&uri).ok()?;
         let models: Vec<String> = listener.drawn.lines().map(str::to_owned).collect();
-        let draw = if last.is_some() { Draw::Nothing } else { Draw::These(&models) };
+        let draw = if last.is_some() { Draw::Nothing(&models) } else { Draw::These(&models) };
         let mut view = monitoring::drawn(state, caller, query, draw).await.ok()?;
         view.drawn = models;
         if let Some(Self::Monitoring(last)) = last {

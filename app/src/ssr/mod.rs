@@ -6,6 +6,7 @@ mod answer;
 pub mod assets;
 pub(crate) mod audit;
 mod chart;
+mod choices;
 mod document;
 pub(crate) mod foresight;
 mod identity;

@@ -12,7 +12,7 @@ mod words;
 pub(crate) use csv::{csv, field as csv_field};
 pub(super) use now::{refresh as refresh_now, show};
 
-use super::{Caller, ConsoleState, failure, live::fingerprint, rate_limit::unsigned};
+use super::{Caller, ConsoleState, choices, failure, live::fingerprint, rate_limit::unsigned};
 use crate::{
     api::monitoring::{BatchView, ChartView, MonitoringQuery, MonitoringView, NowView, PagesView},
     error::ApiError,
@@ -48,8 +48,8 @@ pub(super) enum Draw<'a> {
     Afresh,
     /// Those of these models, which a page shows already.
     These(&'a [String]),
-    /// None: the page has them.
-    Nothing,
+    /// None: the page has them, of these models.
+    Nothing(&'a [String]),
 }
 
 async fn read(state: &ConsoleState, caller: &Caller, mut query: MonitoringQuery) -> Result<Read, ApiError> {
@@ -96,17 +96,17 @@ pub(super) async fn drawn(
 ) -> Result<MonitoringView, ApiError> {
     let now_ms = state.control.now_ms();
     let Read { query, asked, shown, limits, groups } = read(state, caller, query).await?;
-    let workspaces = control::workspaces::list(&state.control, &caller.actor).await.map_err(failure)?;
+    let workspaces = choices::workspaces(state, caller, &query.workspace).await?;
     let tiles = words::tiles(&averages_of(&shown.summary), &averages_of(&shown.previous), &asked.length);
     let limits_of = |model: &str| limits.get(model).copied().unwrap_or_default();
     let models: Vec<String> = match &draw {
         _ if groups.is_empty() => Vec::new(),
-        Draw::These(models) => models.to_vec(),
+        Draw::These(models) | Draw::Nothing(models) => models.to_vec(),
         _ if !query.model.is_empty() => vec![query.model.clone()],
         _ => words::critical(&groups).into_iter().take(drawings::LINES.len()).collect(),
     };
     let charts = match &draw {
-        Draw::Nothing => Vec::new(),
+        Draw::Nothing(_) => Vec::new(),
         _ if groups.is_empty() => Vec::new(),
         _ => charts(state, caller, &query, &asked, &models, &limits).await?,
     };
@@ -114,24 +114,26 @@ pub(super) async fn drawn(
     let now_rows = if matches!(draw, Draw::Afresh) { NOW } else { usize::MAX };
     let (groups, pages) = paged(groups, &query);
     let first_use = if shown.summary.total_calls == 0 { first_use::of(state, caller, now_ms).await? } else { None };
-    let now = |group: &Group| {
-        let limit = limits_of(&group.model);
-        NowView { model: group.model.clone(), rpm: limit.rpm, tpm: limit.tpm, ..NowView::default() }
+    let now = |model: &String| {
+        let limit = limits_of(model);
+        NowView { model: model.clone(), rpm: limit.rpm, tpm: limit.tpm, ..NowView::default() }
     };
     let mut codes: Vec<_> = limits.keys().cloned().collect();
     codes.sort();
     Ok(MonitoringView {
         range: range::view(&query, &asked, shown.range, now_ms),
         tiles,
-        now: groups.iter().take(now_rows).map(now).collect(),
+        now: groups.iter().take(now_rows).map(|it| now(&it.model)).collect(),
         groups: words::written(groups),
         pages,
         batch: batch(&shown),
-        workspaces: workspaces.into_iter().map(|it| Choice::new(it.id, it.name)).collect(),
+        workspaces,
         models: codes.into_iter().map(|it| Choice::new(it.clone(), it)).collect(),
         charts,
         strips: Vec::new(),
         rows: String::new(),
+        // Wherever its row is: a sorted or a later page of the table may not hold it.
+        by_second: models.first().map(now),
         drawn: models,
         stopped: stopped(shown.stopped),
         first_use,

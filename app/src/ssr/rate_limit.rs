@@ -46,8 +46,9 @@ pub(crate) async fn view(
             tps: it.tpm.map(|tpm| ceil60(unsigned(tpm))),
             peak: sees_all.then(|| unsigned(it.peak)),
             increase: it.increase.map(|it| running(&it, now_ms, sees_all)),
-            most_requests: own.get(&it.model).map_or_else(|| unsigned(it.rpm), |it| it.0),
-            most_tokens: own.get(&it.model).map_or_else(|| it.tpm.map(unsigned), |it| it.1),
+            most_requests: own.get(&it.model).map_or_else(|| unsigned(it.rpm), |it| it.rpm),
+            most_tokens: own.get(&it.model).map_or_else(|| it.tpm.map(unsigned), |it| it.tpm),
+            granted: sees_all || own.get(&it.model).is_some_and(|it| it.granted),
             model: it.model,
             ..LimitView::default()
         })
@@ -64,7 +65,7 @@ pub(crate) async fn view(
                 state: known.map_or_else(|| it.state.clone(), |it| it.label().to_owned()),
                 active: known == Some(IncreaseState::Active),
                 ended: ended(known, it.ended_at, it.ended_by.filter(|_| sees_all)),
-                peak: (sees_all && it.peak_used > 0).then(|| unsigned(it.peak_used)),
+                peak: sees_all.then(|| unsigned(it.peak_used)),
                 model: it.model_code,
                 by: if sees_all { it.requested_by } else { NOTHING.to_owned() },
             }
@@ -117,8 +118,15 @@ fn share(limit: &LimitView) -> f64 {
     tokens.max(of(limit.requests_now, limit.most_requests))
 }
 
-/// RPM and TPM in force for the caller's own workspace by model, if it is all that the caller sees.
-async fn own_limits(state: &ConsoleState, caller: &Caller) -> HashMap<String, (u64, Option<u64>)> {
+/// What is in force for one workspace.
+struct Own {
+    rpm: u64,
+    tpm: Option<u64>,
+    granted: bool,
+}
+
+/// What is in force for the caller's own workspace by model, if it is all that the caller sees.
+async fn own_limits(state: &ConsoleState, caller: &Caller) -> HashMap<String, Own> {
     let standing = &caller.actor.standing;
     let own = standing.workspace.as_ref().filter(|_| !standing.sees_all());
     let Some(id) = own else { return HashMap::new() };
@@ -128,7 +136,7 @@ async fn own_limits(state: &ConsoleState, caller: &Caller) -> HashMap<String, (u
     let lower = |own: Option<i64>, account: i64| unsigned(own.map_or(account, |own| own.min(account)));
     let limits = models.into_iter().map(|it| {
         let tpm = it.account_tpm.map(|account| lower(it.tpm, account));
-        (it.code, (lower(it.rpm, it.account_rpm), tpm))
+        (it.code, Own { rpm: lower(it.rpm, it.account_rpm), tpm, granted: it.granted })
     });
     limits.collect()
 }

@@ -1,13 +1,15 @@
 //! Refusals as the pages show them: which limit, who used it, and the ways out, in words.
 
-use super::{Caller, ConsoleState, fail, failure, rate_limit::unsigned};
+use super::{Caller, ConsoleState, choices, fail, failure, rate_limit::unsigned};
 use crate::{
-    api::refusals::{BrokenView, CallerView, CallersView, FoundView, GaugeView, RefusalView, RefusalsView, RowView},
+    api::refusals::{
+        BrokenView, CallerView, CallersView, FoundView, GaugeView, OfProviderView, RefusalView, RefusalsView, RowView,
+    },
     error::ApiError,
     format::{NOTHING, minute_text, percent, seconds, whole},
     ui::Choice,
 };
-use control::refusals::{self, Callers, Explained, Filter, Found, Missing, Refusal};
+use control::refusals::{self, Callers, Explained, Filter, Found, Missing, ProviderRefusal, Refusal};
 use domain::{BrokenLimit, Cause, Scope, Window};
 
 mod ways;
@@ -29,7 +31,7 @@ pub(crate) async fn list(
     let before = before.split_once('-').and_then(|(at, id)| Some((at.parse().ok()?, id.to_owned())));
     let filter = Filter { workspace, model, cause: Cause::parse(cause), scope: Scope::parse(scope), before };
     let page = refusals::list(control, actor, &filter, PAGE).await.map_err(failure)?;
-    let workspaces = control::workspaces::list(control, actor).await.map_err(failure)?;
+    let workspaces = choices::workspaces(state, caller, &page.workspace).await?;
     let models = control::models::list(control, actor).await.map_err(failure)?;
     let several = actor.standing.sees_all();
     Ok(RefusalsView {
@@ -38,7 +40,7 @@ pub(crate) async fn list(
         stopped_looking: page.stopped_looking,
         begins_ms: page.begins_ms,
         left_out: unsigned(page.left_out),
-        workspaces: workspaces.into_iter().filter(|_| several).map(|it| Choice::new(it.id, it.name)).collect(),
+        workspaces: workspaces.into_iter().filter(|_| several).collect(),
         models: models.into_iter().map(|it| Choice::new(it.code.clone(), it.code)).collect(),
         workspace: if several { page.workspace } else { String::new() },
     })
@@ -49,11 +51,31 @@ pub(crate) async fn explain(state: &ConsoleState, caller: &Caller, id: &str) -> 
     let found = refusals::explain(&state.control, &caller.actor, id).await.map_err(failure)?;
     Ok(match found {
         Found::Refusal(it) => RefusalView::Found(Box::new(view(&it, caller))),
+        Found::OfProvider(it) => RefusalView::OfProvider(Box::new(of_provider(&it, caller))),
         Found::Missing(missing) => {
             fail(ApiError::NotFound);
             RefusalView::Missing(why_missing(missing))
         }
     })
+}
+
+fn of_provider(it: &ProviderRefusal, caller: &Caller) -> OfProviderView {
+    let limit = match it.cause {
+        Some(Cause::Requests) => "Its limit of requests was reached.",
+        Some(Cause::Tokens) => "Its limit of tokens was reached.",
+        Some(Cause::Surge) => "Its protection against a sudden surge took effect.",
+        None => "Which of its limits was reached, its answer did not say in words that are known.",
+    };
+    OfProviderView {
+        id: it.id.clone(),
+        at_ms: it.at_ms,
+        model: it.model.clone(),
+        workspace: it.workspace.clone(),
+        key: if it.key.is_empty() { NOTHING.to_owned() } else { it.key.clone() },
+        sentence: format!("Sluice admitted this call; the provider answered it with 429. {limit}"),
+        retries: unsigned(it.retries),
+        ways: ways::out_of_provider(it, caller),
+    }
 }
 
 fn why_missing(missing: Missing) -> String {
@@ -142,8 +164,10 @@ fn callers_view(callers: &Callers, refusal: &Refusal, caller: &Caller) -> Caller
             refused: it.refused,
         })
         .collect();
-    if let Some(it) = &callers.others {
-        let whom = if caller.actor.standing.sees_all() { "All others together" } else { "Other workspaces together" };
+    let sees_all = caller.actor.standing.sees_all();
+    let lighter = if sees_all { "All others together" } else { "Other keys of your workspace together" };
+    let sums = [(lighter, &callers.lighter), ("Other workspaces together", &callers.others)];
+    for (whom, it) in sums.into_iter().filter_map(|(whom, it)| Some((whom, it.as_ref()?))) {
         rows.push(CallerView {
             workspace: whom.to_owned(),
             key: NOTHING.to_owned(),

@@ -157,6 +157,7 @@ pub(crate) async fn keys(state: &ConsoleState, caller: &Caller) -> Result<KeysVi
     let view = |it: control::keys::KeyView| KeyView {
         state: match (it.revoked_at, it.expires_at) {
             (Some(_), _) => "revoked",
+            _ if it.archived => "workspace archived",
             (None, Some(at)) if at <= now_ms => "expired",
             _ => "active",
         }

@@ -1,7 +1,7 @@
 //! One labelled input with its hint and its message.
 
 use super::form::Form;
-use domain::{Cause, LimitError, check_workspace_limit, parse_limit};
+use domain::{Cause, LimitError, check_changed_limit, parse_limit};
 use leptos::prelude::*;
 
 /// A text field inside a form: keeps what was typed before a redirect, and says what is wrong with it.
@@ -89,9 +89,12 @@ pub fn check(name: &str, text: &str) -> Option<String> {
         ("limit" | "account-limit", Ok(None)) => Some(LimitError::Missing),
         ("account-limit" | "account-limit-or-empty", Ok(Some(0))) => Some(LimitError::Zero),
         (name, Ok(given)) => {
-            // `requests:600` and `tokens:1000000`: a workspace's limit under that one of the account.
-            let (of, account) = name.split_once(':')?;
-            check_workspace_limit(given, account.parse().ok(), Cause::parse(of)?).err()
+            // `requests:600` and `tokens:1000000:5000`: a workspace's limit under that one of the account; the third part
+            // is what is stored.
+            let mut parts = name.split(':');
+            let of = Cause::parse(parts.next()?)?;
+            let account = parts.next()?.parse().ok();
+            check_changed_limit(given, parts.next().and_then(|it| it.parse().ok()), account, of).err()
         }
     }
     .map(|error: LimitError| error.to_string())
@@ -113,6 +116,8 @@ mod tests {
             check("requests:600", "900"),
             Some("900 is above the account limit of 600 requests per minute".into())
         );
+        assert_eq!(check("requests:600:900", "900"), None);
+        assert!(check("requests:600:900", "901").is_some());
         assert_eq!(check("tokens:600", "x"), Some("x is not a whole number".into()));
         assert_eq!(check("tokens:600", ""), None);
         assert_eq!(check("workspace-name", " "), Some("a name is needed".into()));

@@ -5,6 +5,7 @@ mod minutes;
 mod replay;
 
 use domain::{AccountId, Action, Limits, ModelCode, Rpm, TimeRange, Tpm, WorkspaceId, range::MINUTE_MS};
+use limiter::Surge;
 use store::{
     Conn,
     call_log::CallQuery,
@@ -105,6 +106,14 @@ struct Question<'a> {
     proposed: Option<Limits>,
 }
 
+/// When is asked, and of which installation.
+#[derive(Clone, Copy)]
+struct Frame {
+    range: TimeRange,
+    now_ms: i64,
+    surge: Surge,
+}
+
 /// Works out what `command` would have refused. Stores nothing.
 ///
 /// # Errors
@@ -116,6 +125,7 @@ pub async fn foresee(control: &Control, actor: &Actor, command: &SetLimits) -> R
     let proposal = workspaces::proposal(&mut conn, actor, command, now_ms).await?;
     let to_ms = now_ms.div_euclid(MINUTE_MS) * MINUTE_MS + MINUTE_MS;
     let range = TimeRange { from_ms: to_ms - DAYS * 24 * 60 * MINUTE_MS, to_ms };
+    let frame = Frame { range, now_ms, surge: control.surge() };
     let account_limits = conn.account_limits(actor.account()).await?;
     let sums = conn.sums(actor.account(), Lane::Limited, "", "", range, now_ms).await?;
     let of = |limits: &[LimitRow], code: &str| {
@@ -141,7 +151,7 @@ pub async fn foresee(control: &Control, actor: &Actor, command: &SetLimits) -> R
                 .filter(|it| it.model_code == question.model.code && it.workspace_id != proposal.workspace.id)
                 .collect();
             let workspace = proposal.workspace.id.as_str();
-            models.push(one(&mut conn, workspace, &question, &others, &sums, range, now_ms).await?);
+            models.push(one(&mut conn, workspace, &question, &others, &sums, frame).await?);
         }
     }
     Ok(Foresight { range, models })
@@ -153,8 +163,7 @@ async fn one(
     question: &Question<'_>,
     others: &[&LimitRow],
     sums: &[Sum],
-    range: TimeRange,
-    now_ms: i64,
+    Frame { range, now_ms, surge }: Frame,
 ) -> Result<ModelForesight> {
     let model = question.model;
     let mine = sums.iter().find(|it| it.workspace_id == workspace && it.model_code == model.code);
@@ -177,6 +186,7 @@ async fn one(
             model: ModelCode::parse(&model.code).ok(),
             account,
             default_output: count(model.default_output_tokens),
+            surge,
             others: others.iter().map(|it| (WorkspaceId::new(&*it.workspace_id), limits_of(it.rpm, it.tpm))).collect(),
             workspace: WorkspaceId::new(workspace),
             from_ms: range.from_ms,

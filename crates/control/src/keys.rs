@@ -65,7 +65,9 @@ pub struct KeyView {
     pub last_used_at: Option<i64>,
     /// When it was revoked.
     pub revoked_at: Option<i64>,
-    /// Whether the actor may change it.
+    /// Whether its workspace was archived: then it calls nothing, and can only be revoked.
+    pub archived: bool,
+    /// Whether the actor may revoke it, and change it unless it is `archived`.
     pub editable: bool,
 }
 
@@ -109,10 +111,11 @@ pub async fn list(control: &Control, actor: &Actor, workspace: Option<&str>) -> 
         None => conn.keys(actor.account()).await?,
     };
     let view = |row: KeyRow| {
-        let name = &workspaces.iter().find(|it| it.id == row.workspace_id)?.name;
+        let workspace = workspaces.iter().find(|it| it.id == row.workspace_id)?;
         let editable = actor.standing.may(Action::ManageKeys(&WorkspaceId::new(row.workspace_id.as_str())));
         Some(KeyView {
-            workspace: name.clone(),
+            workspace: workspace.name.clone(),
+            archived: workspace.archived_at.is_some(),
             editable: editable && row.revoked_at.is_none(),
             id: row.id,
             workspace_id: row.workspace_id,
@@ -164,10 +167,11 @@ pub async fn create(control: &Control, actor: &Actor, form: &NewKey) -> Result<C
 /// Replaces a key by a new one of the same name, dialect and expiry. The old one is refused from now on.
 ///
 /// # Errors
-/// [`ControlError::NotFound`] for a key that is revoked or not seen; [`ControlError::Forbidden`].
+/// [`ControlError::NotFound`] for a key that is revoked or not seen; [`ControlError::Forbidden`];
+/// [`ControlError::Refused`] for one that has expired or whose workspace was archived.
 pub async fn rotate(control: &Control, actor: &Actor, id: &str) -> Result<CreatedKey> {
     let mut edit = control.edit(actor).await?;
-    let row = existing(&mut edit, actor, id).await?;
+    let row = changeable(&mut edit, actor, id).await?;
     if row.expires_at.is_some_and(|at| at <= edit.now_ms) {
         return Err(ControlError::Refused("this key has expired; make a new one".to_owned()));
     }
@@ -208,10 +212,10 @@ pub struct KeyChange {
 ///
 /// # Errors
 /// [`ControlError::Invalid`] at `name`, `error_dialect` or `expires_at`; [`ControlError::NotFound`];
-/// [`ControlError::Forbidden`].
+/// [`ControlError::Forbidden`]; [`ControlError::Refused`] for a key whose workspace was archived.
 pub async fn update(control: &Control, actor: &Actor, id: &str, form: &KeyChange) -> Result<()> {
     let mut edit = control.edit(actor).await?;
-    let before = existing(&mut edit, actor, id).await?;
+    let before = changeable(&mut edit, actor, id).await?;
     let mut check = Check::default();
     let name = check.take("name", DisplayName::parse(&form.name));
     let dialect = parse_dialect(&mut check, &form.error_dialect);
@@ -247,9 +251,10 @@ fn parse_dialect(check: &mut Check, word: &str) -> &'static str {
 /// Whether the actor may change a key.
 ///
 /// # Errors
-/// [`ControlError::NotFound`] for a key that is revoked or not seen; [`ControlError::Forbidden`].
+/// [`ControlError::NotFound`] for a key that is revoked or not seen; [`ControlError::Forbidden`];
+/// [`ControlError::Refused`] for a key whose workspace was archived.
 pub async fn authorised(control: &Control, actor: &Actor, id: &str) -> Result<()> {
-    existing(&mut control.store().read().await?, actor, id).await.map(drop)
+    changeable(&mut control.store().read().await?, actor, id).await.map(drop)
 }
 
 async fn existing(tx: &mut Conn, actor: &Actor, id: &str) -> Result<KeyRow> {
@@ -258,6 +263,19 @@ async fn existing(tx: &mut Conn, actor: &Actor, id: &str) -> Result<KeyRow> {
     let row = row.ok_or(ControlError::NotFound("this key"))?;
     actor.authorise(Action::ManageKeys(&WorkspaceId::new(row.workspace_id.as_str())))?;
     Ok(row)
+}
+
+/// A key that can become something else: one of an archived workspace calls nothing, whatever is made of it.
+async fn changeable(tx: &mut Conn, actor: &Actor, id: &str) -> Result<KeyRow> {
+    let row = existing(tx, actor, id).await?;
+    let workspace = tx.workspace(actor.account(), &row.workspace_id).await?;
+    match workspace {
+        Some(it) if it.archived_at.is_some() => Err(ControlError::Refused(format!(
+            "workspace {} was archived; a key of it calls nothing and can only be revoked",
+            it.name
+        ))),
+        _ => Ok(row),
+    }
 }
 
 async fn room_for_one(edit: &mut Edit, actor: &Actor, workspace: &WorkspaceRow) -> Result<()> {

@@ -38,11 +38,12 @@ pub use secret::{Secret, Vault};
 pub use session_store::{MEMBER_KEY, Sessions};
 pub use store::{Store, StoreError, transfer};
 
+use limiter::Surge;
 use std::sync::Arc;
 
 /// Everything the use cases need. Cheap to clone.
 #[derive(Clone)]
-pub struct Control(Arc<Parts>, monitoring::Kept);
+pub struct Control(Arc<Parts>, monitoring::Kept, Surge);
 
 struct Parts {
     store: Store,
@@ -62,14 +63,24 @@ impl Control {
     /// Puts the parts together. The store is migrated already.
     pub fn new(store: Store, vault: Vault, clock: Arc<dyn WallClock>, passwords: Passwords) -> Self {
         let parts = Parts { store, vault, clock, passwords, setup: setup::Setup::default() };
-        Self(Arc::new(parts), monitoring::Kept::default())
+        Self(Arc::new(parts), monitoring::Kept::default(), Surge::default())
     }
 
     /// The same, where roll-ups are kept for other times than by default.
     #[must_use]
     pub fn with_kept(self, minutes_days: u32, hours_days: u32) -> Self {
         let (minutes_days, hours_days) = (i64::from(minutes_days), i64::from(hours_days));
-        Self(self.0, monitoring::Kept { minutes_days, hours_days })
+        Self(self.0, monitoring::Kept { minutes_days, hours_days }, self.2)
+    }
+
+    /// The same, where surge protection has other numbers than by default.
+    #[must_use]
+    pub fn with_surge(self, surge: Surge) -> Self {
+        Self(self.0, self.1, surge)
+    }
+
+    pub(crate) const fn surge(&self) -> Surge {
+        self.2
     }
 
     pub(crate) const fn kept(&self) -> monitoring::Kept {

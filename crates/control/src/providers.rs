@@ -168,15 +168,25 @@ fn fill(vault: &Vault, row: &mut ProviderRow, form: &ProviderForm) -> Result<()>
     Ok(())
 }
 
+/// Bytes of the longest base URL; paths of calls are added to it.
+const LONGEST_URL: usize = 1_000;
+/// Characters of a wrong one that its message repeats.
+const SHOWN_OF_URL: usize = 80;
+
 /// Reads a base URL as it stands in a form or file: `None` if empty, without a trailing slash.
 pub(crate) fn base_url(text: &str) -> std::result::Result<Option<String>, String> {
     let text = text.trim();
     if text.is_empty() {
         return Ok(None);
     }
+    if text.len() > LONGEST_URL {
+        return Err(format!("a base URL has at most {LONGEST_URL} characters"));
+    }
+    let shown: String = text.chars().take(SHOWN_OF_URL).collect();
+    let shown = if shown.len() < text.len() { format!("{shown}…") } else { shown };
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     let Some(rest) = rest else {
-        return Err(format!("{text} does not begin with https:// or http://"));
+        return Err(format!("{shown} does not begin with https:// or http://"));
     };
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     if host.contains('@') {
@@ -188,7 +198,7 @@ pub(crate) fn base_url(text: &str) -> std::result::Result<Option<String>, String
     };
     let graphic = text.bytes().all(|it| it.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&it));
     if host.is_empty() || host.starts_with(':') || !port_is_fine || !graphic || path.contains(['?', '#']) {
-        return Err(format!("{text} is no base URL"));
+        return Err(format!("{shown} is no base URL"));
     }
     Ok(Some(text.trim_end_matches('/').to_owned()))
 }
@@ -229,6 +239,18 @@ mod tests {
                 assert!(base_url(wrong).is_err(), "{wrong}");
             }
         }
+    }
+
+    #[test]
+    fn a_base_url_has_a_greatest_length_and_a_message_repeats_a_part() {
+        let of = |length: usize| format!("https://x/{}", "v".repeat(length - 10));
+        assert!(base_url(&of(LONGEST_URL)).is_ok());
+        assert_eq!(base_url(&of(LONGEST_URL + 1)), Err("a base URL has at most 1000 characters".to_owned()));
+        let wrong = base_url(&format!("ftp://{}", "ö".repeat(400))).unwrap_err();
+        assert!(
+            wrong.ends_with("ö… does not begin with https:// or http://") && wrong.chars().count() < 130,
+            "{wrong}"
+        );
     }
 
     #[test]

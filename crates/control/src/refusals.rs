@@ -2,15 +2,23 @@
 //! actor may see; from the call log within bounds of time and rows, never over all calls.
 
 mod callers;
+mod provider;
 
 use domain::{Action, BrokenLimit, Cause, Explanation, Scope, Window, ceil60};
 use serde::Deserialize;
-use store::{Conn, api_key::KeyRow, call_log::CallRow, model::ModelRow, workspace::WorkspaceRow};
+use store::{
+    Conn,
+    api_key::KeyRow,
+    call_log::CallRow,
+    model::ModelRow,
+    workspace::{LimitRow, WorkspaceRow},
+};
 use uuid::Uuid;
 
 use crate::{Actor, Control, Result};
 
 pub use callers::{CallerUse, Callers};
+pub use provider::ProviderRefusal;
 
 /// Rows of the log that one page looks through before it shows what it has found.
 const LOOKED_THROUGH: usize = 5_000;
@@ -113,12 +121,37 @@ pub struct Now {
     pub tpm: Option<u64>,
     /// The highest temporary increase.
     pub tpm_upper_limit: Option<u64>,
-    /// The model's backup.
-    pub backup: Option<String>,
-    /// Whether the workspace may call the backup.
-    pub backup_granted: bool,
+    /// What could take such calls.
+    pub backup: Backup,
+}
+
+/// A model's backup as it is now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Backup {
+    /// Its code; `None` where the model names none.
+    pub model: Option<String>,
+    /// Whether the workspace may call it.
+    pub granted: bool,
     /// Whether every call may fall back.
-    pub fallback: bool,
+    pub of_every_call: bool,
+}
+
+impl Backup {
+    async fn of(
+        conn: &mut Conn,
+        actor: &Actor,
+        model: ModelRow,
+        workspace_id: &str,
+        limits: &[LimitRow],
+    ) -> Result<Self> {
+        let grants_all = conn.workspace(actor.account(), workspace_id).await?.is_some_and(|it| it.is_default);
+        let granted = |backup: &String| grants_all || limits.iter().any(|it| it.model_code == *backup);
+        Ok(Self {
+            granted: model.backup.as_ref().is_some_and(granted),
+            model: model.backup,
+            of_every_call: model.fallback,
+        })
+    }
 }
 
 /// What is known of an id.
@@ -126,6 +159,8 @@ pub struct Now {
 pub enum Found {
     /// It is that of a refusal.
     Refusal(Box<Explained>),
+    /// It is that of a call that was admitted, and that the provider refused.
+    OfProvider(Box<ProviderRefusal>),
     /// It is that of none that is kept and may be seen.
     Missing(Missing),
 }
@@ -208,6 +243,9 @@ pub async fn explain(control: &Control, actor: &Actor, id: &str) -> Result<Found
     let id = uuid.hyphenated().to_string();
     let row = conn.refusal(actor.account(), &id, arrived_ms).await?.filter(|it| actor.sees(&it.workspace_id));
     let Some(refusal) = row.and_then(|it| names.refusal(it)) else {
+        if let Some(found) = provider::find(&mut conn, actor, &names, &id, arrived_ms).await? {
+            return Ok(Found::OfProvider(Box::new(found)));
+        }
         return Ok(Found::Missing(missing(control, actor, &mut conn, arrived_ms).await?));
     };
     let callers = match refusal.explanation.retry_after_us {
@@ -253,19 +291,14 @@ async fn now(control: &Control, actor: &Actor, conn: &mut Conn, refusal: &Refusa
         Scope::Workspace => of_account.zip(own).map(|(account, own)| own.min(account)),
     };
     let in_window = |limit: u64| if named.window == Window::Second { ceil60(limit) } else { limit };
-    let grants_all = conn.workspace(actor.account(), &refusal.workspace_id).await?.is_some_and(|it| it.is_default);
-    let ModelRow { tpm_upper_limit, backup, fallback, .. } = model;
+    let tpm_upper_limit = model.tpm_upper_limit.map(unsigned);
     Ok(Now {
         model_exists: true,
         limit: limit.map(in_window),
         of_account: of_account.map(in_window),
         tpm,
-        tpm_upper_limit: tpm_upper_limit.map(unsigned),
-        backup_granted: backup
-            .as_ref()
-            .is_some_and(|backup| grants_all || limits.iter().any(|it| it.model_code == *backup)),
-        backup,
-        fallback,
+        tpm_upper_limit,
+        backup: Backup::of(conn, actor, model, &refusal.workspace_id, &limits).await?,
     })
 }
 

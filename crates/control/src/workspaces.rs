@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{Action, Cause, LimitError, WorkspaceId, WorkspaceName, check_workspace_limit, parse_limit};
+use domain::{Action, Cause, LimitError, WorkspaceId, WorkspaceName, check_changed_limit, parse_limit};
 use serde::Serialize;
 use store::{
     Conn, Tx,
@@ -391,11 +391,9 @@ pub(crate) fn own_rpm(
     model: &ModelRow,
     stored: Option<&LimitRow>,
 ) -> std::result::Result<Option<i64>, LimitError> {
-    let wanted = given.and_then(|it| i64::try_from(it).ok());
-    if wanted.is_none() || wanted != stored.and_then(|it| it.rpm) {
-        check_workspace_limit(given, u64::try_from(model.rpm).ok(), Cause::Requests)?;
-    }
-    Ok(wanted)
+    let stored = stored.and_then(|it| it.rpm).and_then(|it| u64::try_from(it).ok());
+    check_changed_limit(given, stored, u64::try_from(model.rpm).ok(), Cause::Requests)?;
+    Ok(given.and_then(|it| i64::try_from(it).ok()))
 }
 
 /// A workspace's own TPM, checked against the account's of this moment. What is stored stays as it is when an increase
@@ -406,13 +404,13 @@ pub(crate) fn own_tpm(
     stored: Option<&LimitRow>,
     now_ms: i64,
 ) -> std::result::Result<Option<i64>, LimitError> {
-    let Some(number) = given else { return Ok(None) };
-    let account = model.effective_tpm(now_ms).ok_or(LimitError::NotMetered)?;
-    let wanted = i64::try_from(number).ok();
-    if wanted.is_none() || wanted != stored.and_then(|it| it.tpm) {
-        check_workspace_limit(given, u64::try_from(account).ok(), Cause::Tokens)?;
+    if given.is_none() {
+        return Ok(None);
     }
-    Ok(wanted)
+    let account = model.effective_tpm(now_ms).ok_or(LimitError::NotMetered)?;
+    let stored = stored.and_then(|it| it.tpm).and_then(|it| u64::try_from(it).ok());
+    check_changed_limit(given, stored, u64::try_from(account).ok(), Cause::Tokens)?;
+    Ok(given.and_then(|it| i64::try_from(it).ok()))
 }
 
 /// A workspace that is not archived, by its name in commands or its id.

@@ -15,7 +15,7 @@ pub mod units;
 pub use counts::{CountError, parse_count};
 pub use ids::{AccountId, IncreaseId, KeyId, MemberId, ProviderId, WorkspaceId};
 pub use increase::IncreaseState;
-pub use limits::{LimitError, Limits, check_workspace_limit, parse_limit};
+pub use limits::{LimitError, Limits, check_changed_limit, check_workspace_limit, parse_limit};
 pub use names::{ModelCode, NameError, ProviderName, WorkspaceName};
 pub use range::{Preset, RangeError, TimeRange};
 pub use refusal::{BrokenLimit, Cause, ErrorDialect, Explanation, Scope, Window, sentence};

@@ -127,6 +127,20 @@ pub fn check_workspace_limit(given: Option<u64>, account: Option<u64>, of: Cause
     }
 }
 
+/// The same for a workspace that has `stored` already: what is stored may stay when the account's limit falls below it,
+/// and the lower of both holds.
+///
+/// # Errors
+/// [`LimitError::AboveAccount`] when `given` is another limit than `stored`, and above `account`.
+pub fn check_changed_limit(
+    given: Option<u64>,
+    stored: Option<u64>,
+    account: Option<u64>,
+    of: Cause,
+) -> Result<(), LimitError> {
+    if given == stored { Ok(()) } else { check_workspace_limit(given, account, of) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,6 +176,8 @@ mod tests {
         assert_eq!(check_workspace_limit(Some(600), Some(600), Cause::Tokens), Ok(()));
         assert_eq!(check_workspace_limit(Some(600), None, Cause::Tokens), Ok(()));
         assert_eq!(check_workspace_limit(None, Some(1), Cause::Tokens), Ok(()));
+        let changed = |given| check_changed_limit(Some(given), Some(900), Some(600), Cause::Requests).is_ok();
+        assert_eq!([900, 600, 601, 901].map(changed), [true, true, false, false]);
     }
 
     #[test]

@@ -7,12 +7,21 @@ use crate::{
     call_log::{CallQuery, CallRow, DAY_MS, slot_of},
 };
 
+/// By when an admitted call was decided: longer than calls wait for their turn and bodies take to arrive.
+const DECIDED_AFTER_MS: i64 = 300_000;
+
 macro_rules! slots {
-    ($($suffix:literal $find:ident $list:ident $callers:ident;)*) => {
+    ($($suffix:literal $find:ident $provider:ident $list:ident $callers:ident;)*) => {
         statements! {
             $(
                 $find = concat!("select ", call_columns!(), " from call_log_", $suffix, "
                     where account_id = $1 and id = $2 and outcome = 'refused'
+                    order by at_ms
+                    limit 1");
+                // The rows of a time are few: the log takes so many a second.
+                $provider = concat!("select ", call_columns!(), " from call_log_", $suffix, "
+                    where account_id = $1 and notable = $5 and at_ms >= $2 and at_ms <= $3
+                        and id = $4 and outcome = 'provider' and status = 429
                     order by at_ms
                     limit 1");
                 $list = concat!("select ", call_columns!(), " from call_log_", $suffix, "
@@ -44,28 +53,29 @@ macro_rules! slots {
             FORGET_GAPS = "delete from call_log_gap where at_ms < $1";
         }
         const FIND: [&str; 16] = [$($find),*];
+        const PROVIDER: [&str; 16] = [$($provider),*];
         const LIST: [&str; 16] = [$($list),*];
         const CALLERS: [&str; 16] = [$($callers),*];
     };
 }
 
 slots! {
-    "00" FIND_00 LIST_00 CALLERS_00;
-    "01" FIND_01 LIST_01 CALLERS_01;
-    "02" FIND_02 LIST_02 CALLERS_02;
-    "03" FIND_03 LIST_03 CALLERS_03;
-    "04" FIND_04 LIST_04 CALLERS_04;
-    "05" FIND_05 LIST_05 CALLERS_05;
-    "06" FIND_06 LIST_06 CALLERS_06;
-    "07" FIND_07 LIST_07 CALLERS_07;
-    "08" FIND_08 LIST_08 CALLERS_08;
-    "09" FIND_09 LIST_09 CALLERS_09;
-    "10" FIND_10 LIST_10 CALLERS_10;
-    "11" FIND_11 LIST_11 CALLERS_11;
-    "12" FIND_12 LIST_12 CALLERS_12;
-    "13" FIND_13 LIST_13 CALLERS_13;
-    "14" FIND_14 LIST_14 CALLERS_14;
-    "15" FIND_15 LIST_15 CALLERS_15;
+    "00" FIND_00 PROVIDER_00 LIST_00 CALLERS_00;
+    "01" FIND_01 PROVIDER_01 LIST_01 CALLERS_01;
+    "02" FIND_02 PROVIDER_02 LIST_02 CALLERS_02;
+    "03" FIND_03 PROVIDER_03 LIST_03 CALLERS_03;
+    "04" FIND_04 PROVIDER_04 LIST_04 CALLERS_04;
+    "05" FIND_05 PROVIDER_05 LIST_05 CALLERS_05;
+    "06" FIND_06 PROVIDER_06 LIST_06 CALLERS_06;
+    "07" FIND_07 PROVIDER_07 LIST_07 CALLERS_07;
+    "08" FIND_08 PROVIDER_08 LIST_08 CALLERS_08;
+    "09" FIND_09 PROVIDER_09 LIST_09 CALLERS_09;
+    "10" FIND_10 PROVIDER_10 LIST_10 CALLERS_10;
+    "11" FIND_11 PROVIDER_11 LIST_11 CALLERS_11;
+    "12" FIND_12 PROVIDER_12 LIST_12 CALLERS_12;
+    "13" FIND_13 PROVIDER_13 LIST_13 CALLERS_13;
+    "14" FIND_14 PROVIDER_14 LIST_14 CALLERS_14;
+    "15" FIND_15 PROVIDER_15 LIST_15 CALLERS_15;
 }
 
 /// What one key did inside a window, as far as the log holds it.
@@ -115,6 +125,25 @@ impl Conn {
         for (slot, day) in all!(self, (i64, i64), DAYS_IN_USE)? {
             if (arrived..=arrived + 1).contains(&day) {
                 let found = optional!(self, CallRow, FIND[slot_of(slot)], account, id)?;
+                if found.is_some() {
+                    return Ok(found);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The call with this id that the provider answered with 429. `arrived_ms` is what the id tells of its time.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn refusal_of_provider(&mut self, account: &str, id: &str, arrived_ms: i64) -> Result<Option<CallRow>> {
+        let to_ms = arrived_ms.saturating_add(DECIDED_AFTER_MS);
+        let days = arrived_ms.div_euclid(DAY_MS)..=to_ms.div_euclid(DAY_MS);
+        for (slot, day) in all!(self, (i64, i64), DAYS_IN_USE)? {
+            if days.contains(&day) {
+                let sql = PROVIDER[slot_of(slot)];
+                let found = optional!(self, CallRow, sql, account, arrived_ms, to_ms, id, true)?;
                 if found.is_some() {
                     return Ok(found);
                 }

@@ -30,13 +30,15 @@ pub(super) fn limit_field(editor: Editor, model: StoredValue<GrantView>, of: Cau
     let typed = move |event| editor.draft.update(|it| it.set(of, &code, event_target_value(&event)));
     let hint = move || model.with_value(|it| text.with(|text| hint(it, of, account, text)));
     let near = move || model.with_value(|it| text.with(|text| over(it, of, account, text)));
+    let stored = model.with_value(|it| it.own(of)).map(|it| format!(":{it}")).unwrap_or_default();
+    let check = format!("{}:{account}{stored}", of.as_str());
     let label_for = id.clone();
     view! {
         <div class="field">
             <label for=label_for>{label}<span class="unseen">{unseen}</span></label>
             <input id=id name=name type="text" inputmode="numeric" autocomplete="off" placeholder=whole(account)
                 disabled=editor.refused().is_some() value=text.get_untracked() prop:value=text aria-describedby=described
-                aria-invalid=invalid data-check=format!("{}:{account}", of.as_str()) on:input=typed/>
+                aria-invalid=invalid data-check=check on:input=typed/>
             <small id=hint_id class:near-text=near>{hint}</small>
             <small id=message_id class="message" aria-live="polite">{message}</small>
         </div>

@@ -6,27 +6,32 @@ use leptos::prelude::*;
 const LIMITS: [(&[&str], &str, &str); 3] = [
     (
         &["Requests rate limit exceeded", "You exceeded your current requests list"],
-        "The RPM, or the RPS that follows from it",
+        "RPM limit reached",
         "Spread the calls: a constant rate, or a queue. Wait as long as retry-after-ms says; then one retry passes.",
     ),
     (
         &["Allocated quota exceeded", "You exceeded your current quota"],
-        "The TPM, or the TPS that follows from it",
+        "TPM limit reached",
         "Send less at once, state a lower maximum of output, or have the limit raised for a while.",
     ),
     (
         &["Request rate increased too quickly"],
-        "Protection against a sudden surge, even below RPM and TPM",
+        "Sudden request surge triggered stability protection, even if RPM/TPM limits were not reached",
         "Let the rate grow over a minute or two instead of starting with everything.",
     ),
 ];
 
 /// Other answers: status, cause, what to do.
-const OTHERS: [(&str, &str, &str); 8] = [
+const OTHERS: [(&str, &str, &str); 9] = [
     (
         "429, x-should-retry: false",
         "The call alone is larger than a limit, or the limit is 0",
         "Waiting does not help: shorten the prompt, or ask for a higher limit.",
+    ),
+    (
+        "429 of the provider",
+        "Sluice admitted the call; a limit of the provider's own was reached",
+        "Its request id leads to a page that says so. Wait, or call a backup model, and have the limits here set to what the provider grants.",
     ),
     (
         "400",
@@ -69,7 +74,7 @@ pub(super) fn Errors() -> impl IntoView {
         .collect();
     view! {
         <section class="panel" aria-labelledby="errors">
-            <div class="panel-head"><h2 id="errors">"What a refusal says"</h2><small>"HTTP status 429"</small></div>
+            <div class="panel-head"><h2 id="errors">"Rate limit errors"</h2><small>"HTTP status 429"</small></div>
             <div class="scroll" tabindex="0" role="group" aria-labelledby="errors">
                 <table class="roomy">
                     <thead><tr><th scope="col">"Error message"</th><th scope="col">"Cause"</th><th scope="col">"What to do"</th></tr></thead>
@@ -77,7 +82,8 @@ pub(super) fn Errors() -> impl IntoView {
                 </table>
             </div>
             <p class="padded soft">
-                "Each refusal also says in words whose limit it was, how much of it was used and when to come back; its headers "
+                "Limits reset within one minute. For other errors, see "<a href="#others">"Other answers"</a>". The limits of a second, RPS and TPS,
+                answer with the same messages. Each refusal also says in words whose limit it was, how much of it was used and when to come back; its headers "
                 <code>"retry-after-ms"</code>" and "<code>"x-ratelimit-…"</code>" say the same to programs."
             </p>
         </section>

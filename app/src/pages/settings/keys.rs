@@ -1,6 +1,6 @@
 //! Settings › API keys: what there is, a new one, rotating and revoking.
 
-use super::{Confirm, Create, List, asked, row_link, secret::NewKey};
+use super::{Confirm, Create, List, asked, gone, row_link, secret::NewKey};
 use crate::{
     api::keys::{CREATE, EDIT, KeyView, KeysView, REVOKE, ROTATE, keys},
     components::{
@@ -14,6 +14,11 @@ use crate::{
 };
 use domain::{Action, WorkspaceId};
 use leptos::prelude::*;
+
+/// The state of a key that works.
+const ACTIVE: &str = "active";
+/// The state of a key that calls nothing because its workspace does not.
+const ARCHIVED: &str = "workspace archived";
 
 const COLUMNS: [(&str, bool); 9] = [
     ("Name", false),
@@ -47,7 +52,7 @@ fn may_not_create() -> Option<String> {
 fn Content(view: KeysView) -> impl IntoView {
     let made = use_page().once.map(|secret| view! { <NewKey secret=secret model=view.example_model/> });
     let found = |param| asked(param).and_then(|id| view.keys.iter().find(|it| it.id == id && it.editable));
-    let rotate = found("rotate").map(|key| {
+    let rotate = found("rotate").filter(|it| it.state == ACTIVE).map(|key| {
         let words = format!("A new key takes the place of {} ({}…), with its workspace, expiry and error dialect. The old one is refused at once.", key.name, key.prefix);
         view! { <Confirm title="Rotate this key?" name=ROTATE action="/api/keys/rotate" id=key.id.clone() label="Rotate key" words=words back=paths::KEYS/> }
     });
@@ -55,7 +60,7 @@ fn Content(view: KeysView) -> impl IntoView {
         let words = format!("Calls with {} ({}…) are refused at once. This cannot be undone.", key.name, key.prefix);
         view! { <Confirm title="Revoke this key?" name=REVOKE action="/api/keys/revoke" id=key.id.clone() label="Revoke key" words=words back=paths::KEYS/> }
     });
-    let edit = found("edit").cloned().map(|key| {
+    let edit = found("edit").filter(|it| it.state != ARCHIVED).cloned().map(|key| {
         view! { <Dialog id="edit-dialog" title="Edit key" open=true back=paths::KEYS><EditForm key=key/></Dialog> }
     });
     let list = if view.keys.is_empty() {
@@ -65,8 +70,15 @@ fn Content(view: KeysView) -> impl IntoView {
         let rows = view.keys.iter().map(row).collect();
         view! { <List label="API keys" columns=&COLUMNS rows=rows/> }.into_any()
     };
+    let opened = edit.is_some() || rotate.is_some() || revoke.is_some();
+    let gone = gone(
+        &["edit", "rotate", "revoke"],
+        opened,
+        "That key cannot be changed: it was revoked, is not active any more, or is not yours to change.",
+    );
     view! {
         {made}
+        {gone}
         {list}
         <Dialog id="create-dialog" title="New key" open=asked("create").is_some() || failed(CREATE) back=paths::KEYS><CreateForm workspaces=view.workspaces/></Dialog>
         {edit}
@@ -81,14 +93,15 @@ fn row(it: &KeyView) -> AnyView {
         None => never.into_any(),
     };
     let badge = match it.state.as_str() {
-        "active" => "badge good",
+        ACTIVE => "badge good",
         "expired" => "badge near",
         _ => "badge",
     };
     let actions = it.editable.then(|| {
         let address = |param| paths::with_query(paths::KEYS, &[(param, it.id.as_str())]);
-        let rotate = (it.state == "active").then(|| row_link(address("rotate"), "Rotate", &it.name));
-        view! { <div class="row-actions">{row_link(address("edit"), "Edit", &it.name)}{rotate}{row_link(address("revoke"), "Revoke", &it.name)}</div> }
+        let rotate = (it.state == ACTIVE).then(|| row_link(address("rotate"), "Rotate", &it.name));
+        let edit = (it.state != ARCHIVED).then(|| row_link(address("edit"), "Edit", &it.name));
+        view! { <div class="row-actions">{edit}{rotate}{row_link(address("revoke"), "Revoke", &it.name)}</div> }
     });
     view! {
         <tr>

@@ -1,6 +1,6 @@
 //! Settings › Members: who may sign in, with which role.
 
-use super::{Confirm, Create, List, asked, row_link, row_refused};
+use super::{Confirm, Create, List, asked, gone, row_link, row_refused};
 use crate::{
     api::members::{INVITE, INVITE_AGAIN, MemberView, MembersView, REMOVE, ROLE, members},
     components::{
@@ -56,8 +56,11 @@ fn Content(view: MembersView) -> impl IntoView {
         view! { <Dialog id="role-dialog" title="Change role" open=true back=paths::MEMBERS>{form}</Dialog> }
     });
     let rows = members.iter().map(row).collect();
+    let opened = role.is_some() || remove.is_some();
+    let gone = gone(&["role", "remove"], opened, "That member is gone, is the last owner, or is not yours to change.");
     view! {
         {made}
+        {gone}
         <List label="Members" columns=&COLUMNS rows=rows/>
         <Dialog id="create-dialog" title="Invite" open=asked("create").is_some() || failed(INVITE) back=paths::MEMBERS>
             <ActForm name=INVITE action="/api/members/invite" class="stack">

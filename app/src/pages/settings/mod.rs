@@ -27,6 +27,13 @@ fn asked(name: &str) -> Option<String> {
     use_query_map().with_untracked(|query| query.get(name))
 }
 
+/// Said where the address asks under one of `names` for something that opened no dialog: it is gone, or not for this
+/// viewer.
+fn gone(names: &[&str], opened: bool, words: &'static str) -> Option<AnyView> {
+    let asked_for = !opened && names.iter().any(|it| asked(it).is_some());
+    asked_for.then(|| view! { <p class="notice near" role="status">{words}</p> }.into_any())
+}
+
 /// A table that scrolls by itself where it is too wide.
 #[component]
 fn List(

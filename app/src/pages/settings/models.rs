@@ -1,6 +1,6 @@
 //! Settings › Models: where each is called, the account's limits, and what stands in for it.
 
-use super::{Create, List, asked, hint, row_link};
+use super::{Create, List, asked, gone, hint, row_link};
 use crate::{
     api::models::{FORM, ModelView, ModelsView, models},
     components::{
@@ -51,9 +51,10 @@ fn Content(view: ModelsView) -> impl IntoView {
         let rows = view.models.iter().map(|it| row(it, allowed)).collect();
         view! { <List label="Models" columns=&COLUMNS rows=rows/> }.into_any()
     };
-    let edited = asked("edit").and_then(|code| view.models.iter().find(|it| it.code == code).cloned());
+    let edited = asked("edit").and_then(|code| view.models.iter().find(|it| it.code == code && allowed).cloned());
+    let is_edited = edited.is_some();
     // One form at a time: both have the same name, so what was typed into one must not appear in the other.
-    let dialog = match edited.filter(|_| allowed) {
+    let dialog = match edited {
         Some(model) => view! {
             <Dialog id="edit-dialog" class="wide" title="Edit model" open=true back=paths::MODELS><ModelForm view=view model=Some(model)/></Dialog>
         }
@@ -63,7 +64,8 @@ fn Content(view: ModelsView) -> impl IntoView {
         }
         .into_any(),
     };
-    view! { {list}{dialog} }
+    let gone = gone(&["edit"], is_edited, "That model is gone, or is not yours to change.");
+    view! { {gone}{list}{dialog} }
 }
 
 fn row(it: &ModelView, allowed: bool) -> AnyView {

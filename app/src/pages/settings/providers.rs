@@ -1,6 +1,6 @@
 //! Settings › Providers: where models are called, and with which credential.
 
-use super::{Create, List, asked, hint, row_link};
+use super::{Create, List, asked, gone, hint, row_link};
 use crate::{
     api::providers::{FORM, ProviderView, TEST, providers},
     components::{
@@ -42,8 +42,10 @@ fn Content(rows: Vec<ProviderView>) -> impl IntoView {
         Some(_) => ("edit-dialog", "Edit provider", true),
         None => ("create-dialog", "New provider", asked("create").is_some() || failed(FORM)),
     };
+    let gone = gone(&["edit"], edited.is_some(), "That provider is gone, or is not yours to change.");
     view! {
         {tested}
+        {gone}
         {list}
         <Dialog id=id title=title open=open back=paths::PROVIDERS><ProviderForm provider=edited/></Dialog>
     }

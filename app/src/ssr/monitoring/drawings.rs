@@ -136,8 +136,9 @@ impl Along {
             let mean = counted as f64 / self.minutes(at, length);
             match (of.limit)(&it.limits) {
                 _ if alone => Some(mean),
-                Some(limit) => Some(mean / limit.max(1) as f64 * 100.0),
-                None => None,
+                // Of nothing there is no share.
+                Some(0) | None => None,
+                Some(limit) => Some(mean / limit as f64 * 100.0),
             }
         };
         let written = |it: &Series, at: i64, length: i64, counted: Option<i64>| {
@@ -283,5 +284,26 @@ impl Along {
             columns: std::iter::once(self.time_header()).chain(names.iter().cloned()).collect(),
             zooms: true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_limit_of_nothing_there_is_no_share() {
+        let range = TimeRange { from_ms: 0, to_ms: 3 * MINUTE_MS };
+        let along = Along { range, step_ms: MINUTE_MS, now_ms: 3 * MINUTE_MS };
+        let of = Counted { key: "calls", name: "Calls per minute", count: |it| it.calls, limit: |it| it.rpm };
+        let series = |model: &str, rpm: u64| Series {
+            model: model.to_owned(),
+            limits: Limits { rpm: Some(rpm), tpm: None },
+            counted: (0..3).map(|it| (it * MINUTE_MS, Figures { calls: 70, ..Figures::default() })).collect(),
+        };
+        let (closed, open) = (series("closed", 0), series("open", 140));
+        let view = along.per_minute(&of, &[&closed, &open], false);
+        assert!(view.rows.contains("<td>70.0</td><td>50.0% · 70.0</td>"), "{}", view.rows);
+        assert!(!view.svg.contains("7,000"), "{}", view.svg);
     }
 }

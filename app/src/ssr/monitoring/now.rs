@@ -22,8 +22,7 @@ pub(in crate::ssr) fn refresh(state: &ConsoleState, caller: &Caller, view: &mut 
         (now.requests, now.tokens) = (figures.requests_minute, figures.tokens_minute);
         (now.requests_second, now.tokens_second) = (figures.requests_second, figures.tokens_second);
     }
-    let first = view.drawn.first().and_then(|model| view.now.iter().find(|it| it.model == *model));
-    view.strips = match (first, view.range.live) {
+    view.strips = match (&view.by_second, view.range.live) {
         (Some(NowView { model, rpm, tpm, .. }), true) => {
             let limits = Limits { rpm: *rpm, tpm: *tpm };
             strips::of(state, caller, workspace.as_ref(), model, limits, state.control.now_ms())

@@ -30,7 +30,9 @@ impl Averages {
     #[allow(clippy::cast_precision_loss, reason = "it only orders rows")]
     fn criticality(&self) -> f64 {
         let share = |used: f64, limit: Option<u64>| match limit {
-            Some(limit) => used / (limit.max(1)) as f64,
+            // A limit of nothing is full as soon as anything is asked of it.
+            Some(0) => f64::from(used > 0.0),
+            Some(limit) => used / limit as f64,
             None => 0.0,
         };
         share(self.tpm, self.tpm_limit).max(share(self.rpm, self.rpm_limit))
@@ -41,7 +43,7 @@ impl Averages {
             avg_tpm: if self.tpm_limit.is_none() && self.tpm == 0.0 {
                 nothing()
             } else {
-                figure(compact(round(self.tpm)), decimal(self.tpm))
+                figure(tokens(self.tpm), decimal(self.tpm))
             },
             avg_rpm: figure(mean(self.rpm), decimal(self.rpm)),
             calls: count(self.calls),
@@ -77,8 +79,16 @@ pub(super) fn time(ms: Option<f64>) -> Figure {
     ms.map_or_else(nothing, |ms| figure(millis(ms), format!("{} ms", decimal(ms))))
 }
 
-/// Two decimals and grouped thousands.
+/// A mean of tokens in whole ones; what is there and less than one is `<1`.
+fn tokens(mean: f64) -> String {
+    if mean > 0.0 && mean < 0.5 { "<1".to_owned() } else { compact(round(mean)) }
+}
+
+/// Two decimals and grouped thousands; what is there and less than a hundredth is `<0.01`.
 fn decimal(value: f64) -> String {
+    if value > 0.0 && value < 0.005 {
+        return "<0.01".to_owned();
+    }
     let hundredths = round(value * 100.0);
     format!("{}.{:02}", whole(hundredths / 100), hundredths % 100)
 }
@@ -276,5 +286,8 @@ mod tests {
             (row.ttft.text.as_str(), row.failed.text.as_str(), row.failure_rate.text.as_str()),
             (NOTHING, "0", "0.0%")
         );
+        let few = Averages { calls: 1, tpm: 0.3, rpm: 0.04, tpm_limit: Some(5), ..Averages::default() }.row();
+        assert_eq!((few.avg_tpm.text.as_str(), few.avg_rpm.text.as_str()), ("<1", "<0.1"));
+        assert_eq!((few.avg_tpm.exact.as_str(), few.avg_rpm.exact.as_str()), ("0.30", "0.04"));
     }
 }

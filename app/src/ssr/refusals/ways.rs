@@ -7,7 +7,7 @@ use crate::{
     format::{seconds, whole},
     paths,
 };
-use control::refusals::{CallerUse, Explained};
+use control::refusals::{Backup, CallerUse, Explained, ProviderRefusal};
 use domain::{Action, Cause, Scope};
 
 /// Above this share of a limit, one caller is worth naming.
@@ -19,8 +19,35 @@ pub(super) fn out(it: &Explained, caller: &Caller) -> Vec<WayView> {
     if !it.now.model_exists {
         return vec![way("The model is gone", "It was removed since; nothing can be changed about its limits.")];
     }
-    let ways = [smaller(it), raise(it, configures), lower(it, caller, configures), wait(it), fall_back(it, configures)];
+    let refusal = &it.refusal;
+    let falling = Falling {
+        model: &refusal.model,
+        workspace: &refusal.workspace,
+        workspace_id: &refusal.workspace_id,
+        fell_back: refusal.fell_back,
+    };
+    let fall_back = fall_back(&falling, &it.now.backup, configures);
+    let ways = [smaller(it), raise(it, configures), lower(it, configures), wait(it), Some(fall_back)];
     ways.into_iter().flatten().collect()
+}
+
+/// What can be done about a 429 of the provider, the quickest first.
+pub(super) fn out_of_provider(it: &ProviderRefusal, caller: &Caller) -> Vec<WayView> {
+    let configures = caller.actor.standing.may(Action::Configure);
+    let Some(backup) = &it.backup else { return vec![way("The model is gone", "It was removed since.")] };
+    let wait = way(
+        "Wait",
+        "Clients that obey the answer's Retry-After wait by themselves; without one, retry after a pause that grows.",
+    );
+    let falling =
+        Falling { model: &it.model, workspace: &it.workspace, workspace_id: &it.workspace_id, fell_back: it.fell_back };
+    let text = format!(
+        "If the provider grants less than {} has here, its own limits are met first. With the granted ones set here, \
+         Sluice refuses with the exact instant of return.",
+        it.model
+    );
+    let match_limits = linked(way("Set what the provider grants", text), configures, edit(&it.model), "Edit the model");
+    vec![wait, fall_back(&falling, backup, configures), match_limits]
 }
 
 fn way(title: &str, text: impl Into<String>) -> WayView {
@@ -105,7 +132,7 @@ fn edit(model: &str) -> String {
 }
 
 /// Whoever used most of it, if that is somebody else.
-fn lower(it: &Explained, caller: &Caller, configures: bool) -> Option<WayView> {
+fn lower(it: &Explained, configures: bool) -> Option<WayView> {
     let named = it.refusal.named();
     let callers = it.callers.as_ref()?;
     let share = |used: u64| super::ratio(used, named.used.max(callers.told).max(1));
@@ -128,7 +155,7 @@ fn lower(it: &Explained, caller: &Caller, configures: bool) -> Option<WayView> {
         let href = paths::workspace(&other.workspace_id);
         return Some(linked(way("Lower another's limit", text), configures, href, "Edit that workspace"));
     }
-    let others = callers.others.as_ref().filter(heavy).filter(|_| !caller.actor.standing.sees_all())?;
+    let others = callers.others.as_ref().filter(heavy)?;
     let text = format!("Other workspaces used {} of it together. Limits for them would leave room.", told(others));
     Some(linked(way("Lower another's limit", text), false, String::new(), ""))
 }
@@ -153,28 +180,34 @@ fn wait(it: &Explained) -> Option<WayView> {
     })
 }
 
-fn fall_back(it: &Explained, configures: bool) -> Option<WayView> {
-    let (now, model) = (&it.now, &it.refusal.model);
-    let title = "Fall back";
-    let Some(backup) = &now.backup else {
+/// The call that would fall back.
+struct Falling<'a> {
+    model: &'a str,
+    workspace: &'a str,
+    workspace_id: &'a str,
+    fell_back: bool,
+}
+
+fn fall_back(it: &Falling<'_>, to: &Backup, configures: bool) -> WayView {
+    let (model, title) = (it.model, "Fall back");
+    let Some(backup) = &to.model else {
         let text = format!("Name a backup for {model}: each model has limits of its own.");
-        return Some(linked(way(title, text), configures, edit(model), "Edit the model"));
+        return linked(way(title, text), configures, edit(model), "Edit the model");
     };
-    if it.refusal.fell_back {
-        return Some(way(title, format!("It did: {backup}, the model's backup, took the call.")));
+    if it.fell_back {
+        return way(title, format!("It did: {backup}, the model's backup, took the call."));
     }
-    if !now.backup_granted {
-        let text = format!("The backup is {backup}, which workspace {} may not call.", it.refusal.workspace);
-        let href = paths::workspace(&it.refusal.workspace_id);
-        return Some(linked(way(title, text), configures, href, "Edit the workspace"));
+    if !to.granted {
+        let text = format!("The backup is {backup}, which workspace {} may not call.", it.workspace);
+        return linked(way(title, text), configures, paths::workspace(it.workspace_id), "Edit the workspace");
     }
-    let text = match now.fallback {
+    let text = match to.of_every_call {
         true => format!("{backup} takes calls that {model} refuses, as long as its own limits allow."),
         false => format!(
             "{backup} can take calls that {model} refuses: switched on for one call by this header, or for the model."
         ),
     };
-    let header = if now.fallback { String::new() } else { "X-Sluice-Fallback: on".to_owned() };
+    let header = if to.of_every_call { String::new() } else { "X-Sluice-Fallback: on".to_owned() };
     let it = WayView { header, ..way(title, text) };
-    Some(if now.fallback || !configures { it } else { linked(it, true, edit(model), "Edit the model") })
+    if to.of_every_call || !configures { it } else { linked(it, true, edit(model), "Edit the model") }
 }

@@ -43,6 +43,7 @@ pub(super) struct Trace {
     pub(super) model: Option<ModelCode>,
     pub(super) account: Limits,
     pub(super) default_output: u64,
+    pub(super) surge: Surge,
     /// The other workspaces' limits: they share the account's.
     pub(super) others: BTreeMap<WorkspaceId, Limits>,
     /// Whose limits are asked about, and whose refusals are counted.
@@ -59,7 +60,7 @@ impl Trace {
         let mut effect = Effect::default();
         let Some(model) = &self.model else { return effect };
         let clock = Arc::new(ManualClock::at(Micros(ORIGIN_US)));
-        let ledger = Ledger::new(clock.clone(), Surge::default());
+        let ledger = Ledger::new(clock.clone(), self.surge);
         let cell = ledger.cell(&self.account_id, model);
         let (prompt, total) = self.mean();
         let mut minute = (i64::MIN, 0);
@@ -129,6 +130,7 @@ mod tests {
             model: ModelCode::parse("m").ok(),
             account: Limits { rpm: Rpm::new(600), tpm: Tpm::new(60_000) },
             default_output: 10,
+            surge: Surge::default(),
             others: BTreeMap::new(),
             workspace: WorkspaceId::new("mine"),
             from_ms: 0,
@@ -147,6 +149,15 @@ mod tests {
         let effect = trace(calls).run(own(Some(60), None));
         assert_eq!(effect.refused, Refused { requests: 29, ..Refused::default() });
         assert_eq!(effect.worst, Some((60_000, 29)));
+    }
+
+    #[test]
+    fn a_surge_is_what_the_installation_calls_one() {
+        // Ten a second are allowed; eight at once after nothing are more than five, which never are a surge here.
+        let calls: Vec<_> = (0..8).map(|it| call(61_000 + it, "mine", 10)).collect();
+        assert_eq!(trace(calls.clone()).run(Limits::default()).refused.total(), 0);
+        let strict = Trace { surge: Surge { least: 5, ..Surge::default() }, ..trace(calls) };
+        assert_eq!(strict.run(Limits::default()).refused, Refused { surge: 3, ..Refused::default() });
     }
 
     #[test]

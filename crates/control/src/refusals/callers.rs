@@ -18,9 +18,11 @@ const NAMED: usize = 8;
 /// The use of one limit inside a window, by caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Callers {
-    /// Keys that the actor may see, the heaviest first.
+    /// Keys that the actor may see, the heaviest first, as many as are named.
     pub named: Vec<CallerUse>,
-    /// Everybody else together; `None` if that is nobody.
+    /// The lighter keys that the actor may see together; `None` if all are named.
+    pub lighter: Option<CallerUse>,
+    /// Whom the actor may not see, together; `None` if that is nobody.
     pub others: Option<CallerUse>,
     /// The sum of all of them: requests or tokens, as the limit counts.
     pub told: u64,
@@ -98,9 +100,9 @@ fn told(
         by_key.into_iter().map(|((workspace_id, key_id), it)| CallerUse { workspace_id, key_id, ..it }).collect();
     named.sort_by(|a, b| (b.used, b.admitted, b.refused, &a.key_id).cmp(&(a.used, a.admitted, a.refused, &b.key_id)));
     let rest = named.split_off(named.len().min(NAMED));
-    let others = rest.iter().fold(others, |sum, it| Some(sum.unwrap_or_default().with(it)));
-    let told = named.iter().chain(&others).map(|it| it.used).sum();
-    Callers { named, others, told, left_out: 0 }
+    let lighter = (!rest.is_empty()).then(|| rest.iter().fold(CallerUse::default(), CallerUse::with));
+    let told = named.iter().chain(&lighter).chain(&others).map(|it| it.used).sum();
+    Callers { named, lighter, others, told, left_out: 0 }
 }
 
 impl CallerUse {
@@ -145,7 +147,16 @@ mod tests {
         let rows = (0..12).map(|i| row("w1", &format!("k{i:02}"), i));
         let callers = told(rows, |it| unsigned(it.admitted), |_| true);
         assert_eq!((callers.named.len(), callers.named[0].used), (NAMED, 11));
-        assert_eq!(callers.others.map(|it| it.used), Some(1 + 2 + 3));
-        assert_eq!(callers.told, 66);
+        assert_eq!(callers.lighter.map(|it| it.used), Some(1 + 2 + 3));
+        assert_eq!((callers.others, callers.told), (None, 66));
+    }
+
+    #[test]
+    fn the_own_lightest_are_not_counted_among_others() {
+        let own = (0..9).map(|i| row("w1", &format!("k{i}"), i + 1));
+        let callers = told(own.chain([row("w2", "z", 100)]), |it| unsigned(it.admitted), |it| it == "w1");
+        assert_eq!(callers.lighter.map(|it| it.used), Some(1));
+        assert_eq!(callers.others.map(|it| it.used), Some(100));
+        assert_eq!(callers.told, 45 + 100);
     }
 }

@@ -1,5 +1,5 @@
 use control::{
-    ControlError,
+    Control, ControlError,
     foresight::{Foresight, ModelForesight, Source, foresee},
     workspaces::{self, Grant, SetLimits},
 };
@@ -80,6 +80,20 @@ async fn a_complete_log_is_played_again_through_the_limiter() {
     let proposed = model.proposed.as_ref().unwrap();
     assert_eq!((proposed.refused.requests, proposed.refused.tokens), (19, 0));
     assert_eq!(proposed.worst.unwrap().1, 19);
+}
+
+#[tokio::test]
+async fn surges_are_told_by_the_installations_own_numbers() {
+    let it = Fixture::new().await;
+    record(&it, NOW - 60 * MINUTE_MS, 20, 20).await;
+    let strict = it.control.clone().with_surge(limiter::Surge { least: 1, share_percent: 1, growth_percent: 300 });
+    let command = command(&it, "600", "").await;
+    let surge = async |control: &Control| {
+        let found = foresee(control, &it.owner, &command).await.unwrap();
+        plus(&found).proposed.as_ref().unwrap().refused.surge
+    };
+    assert_eq!(surge(&it.control).await, 0);
+    assert!(surge(&strict).await > 0);
 }
 
 #[tokio::test]

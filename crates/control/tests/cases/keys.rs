@@ -1,7 +1,7 @@
 use control::{
     ControlError,
     keys::{self, NewKey},
-    secret,
+    secret, workspaces,
 };
 
 use crate::fixture::{Fixture, NOW, messages};
@@ -75,4 +75,21 @@ async fn a_workspace_admin_manages_the_own_keys_alone() {
     assert!(matches!(keys::create(&it.control, &viewer, &new("search")).await, Err(ControlError::Forbidden(_))));
     let seen = keys::list(&it.control, &viewer, None).await.unwrap();
     assert!(seen.len() == 1 && !seen[0].editable);
+}
+
+#[tokio::test]
+async fn a_key_of_an_archived_workspace_can_only_be_revoked() {
+    let it = Fixture::new().await;
+    let made = keys::create(&it.control, &it.owner, &new("search")).await.unwrap();
+    let id = it.workspace(&it.owner, "search").await;
+    let revision = workspaces::editor(&it.control, &it.owner, &id).await.unwrap().workspace.revision;
+    workspaces::archive(&it.control, &it.owner, &id, revision).await.unwrap();
+    let shown = keys::list(&it.control, &it.owner, None).await.unwrap();
+    assert!(shown[0].archived && shown[0].editable, "{shown:?}");
+    let change = keys::KeyChange { name: "nightly".to_owned(), ..keys::KeyChange::default() };
+    let refused = |error: ControlError| matches!(error, ControlError::Refused(why) if why.contains("was archived"));
+    assert!(refused(keys::rotate(&it.control, &it.owner, &made.id).await.unwrap_err()));
+    assert!(refused(keys::update(&it.control, &it.owner, &made.id, &change).await.unwrap_err()));
+    keys::revoke(&it.control, &it.owner, &made.id).await.unwrap();
+    assert!(keys::list(&it.control, &it.owner, None).await.unwrap()[0].revoked_at.is_some());
 }

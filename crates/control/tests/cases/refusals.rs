@@ -121,14 +121,14 @@ impl House {
     async fn found(&self, actor: &Actor, at_ms: i64, n: u8) -> Explained {
         match self.explain(actor, at_ms, n).await {
             Found::Refusal(it) => *it,
-            Found::Missing(why) => panic!("{why:?}"),
+            other => panic!("{other:?}"),
         }
     }
 
     async fn missing(&self, actor: &Actor, at_ms: i64, n: u8) -> Missing {
         match self.explain(actor, at_ms, n).await {
             Found::Missing(it) => it,
-            Found::Refusal(it) => panic!("{it:?}"),
+            other => panic!("{other:?}"),
         }
     }
 }
@@ -173,6 +173,37 @@ async fn a_refusal_of_a_workspace_names_its_own_keys_alone() {
     let it = house.found(&house.it.owner, AT + 1, OF_SEARCH).await;
     assert_eq!(told(&it), expected(&[("site", 30_000, 1, 3), ("app", 17_000, 2, 0)]));
     assert_eq!((it.now.limit, it.now.of_account), (Some(200_000), Some(1_000_000)));
+}
+
+#[tokio::test]
+async fn a_429_of_the_provider_is_found_by_its_id() {
+    let house = House::new().await;
+    let (it, owner, search) = (&house.it, &house.it.owner, &house.search);
+    let by_provider = |at_ms, n| CallRow {
+        outcome: "provider".to_owned(),
+        status: 429,
+        cause: Some("tokens".to_owned()),
+        notable: true,
+        id: id(AT, n),
+        ..call(owner, search, &house.keys[1], at_ms, n, 0)
+    };
+    // One was decided at once, one after it had waited, and one ended with another status.
+    let waited = by_provider(AT + 110_000, 22);
+    let failed = CallRow { status: 500, ..by_provider(AT, 23) };
+    let calls = vec![by_provider(AT, 21), waited, failed];
+    it.control.store().record(&Batch { calls, ..Batch::default() }).await.unwrap();
+    for n in [21, 22] {
+        let Found::OfProvider(found) = house.explain(owner, AT, n).await else { panic!("{n} is not found") };
+        assert_eq!((found.cause, found.key.as_str(), found.workspace.as_str()), (Some(Cause::Tokens), "app", "search"));
+        assert_eq!(found.backup, Some(refusals::Backup::default()), "the model names none");
+    }
+    assert_eq!(house.missing(owner, AT, 23).await, Missing::Unknown);
+    let member = it.member(owner, "viewer", "search").await;
+    assert!(matches!(house.explain(&member, AT, 21).await, Found::OfProvider(_)));
+    let stranger = it.member(owner, "viewer", "batch").await;
+    assert_eq!(house.missing(&stranger, AT, 21).await, Missing::Unknown);
+    let other = it.second_account().await;
+    assert_eq!(house.missing(&other, AT, 21).await, Missing::Unknown);
 }
 
 #[tokio::test]
