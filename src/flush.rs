@@ -1,11 +1,11 @@
 //! Turns finished calls into rows. Ten times a second the gateway's records are added up and made durable as one packet;
 //! once a second what waits is added to the roll-ups. While the store does not answer, packets wait in a file.
 
+mod kept;
 mod outbox;
 mod waiting;
 
 use std::{
-    collections::HashMap,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -14,12 +14,12 @@ use std::{
 
 use control::{SystemWallClock, WallClock};
 use gateway::{Outcome, Record, Records};
-use limiter::{CellKey, Learned, Ledger};
-use parking_lot::Mutex;
+use limiter::Ledger;
 use store::{Store, rollup::Peak, usage::UsageFlush};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+pub use kept::Kept;
 pub use outbox::Outbox;
 use waiting::{Waiting, signed};
 
@@ -363,57 +363,6 @@ fn peaks(ledger: &Ledger, now_ms: i64) -> Vec<Peak> {
     peaks.filter(|it| it.tokens > 0).collect()
 }
 
-/// What the store keeps of what cells learned: each model's factor in millionths, and its output.
-#[derive(Debug, Default)]
-pub struct Kept(Mutex<HashMap<CellKey, (i64, Option<i64>)>>);
-
-impl Kept {
-    /// What the cells of `ledger` have just been given from the store.
-    pub fn of(ledger: &Ledger) -> Self {
-        let kept = Self::default();
-        kept.note(kept.changed(ledger));
-        kept
-    }
-
-    /// What was learned since.
-    fn changed(&self, ledger: &Ledger) -> Vec<(CellKey, (i64, Option<i64>))> {
-        let kept = self.0.lock();
-        let cells = ledger.cells();
-        let learned = cells.iter().filter_map(|cell| {
-            let Learned { ratio, output } = cell.learned();
-            #[expect(clippy::cast_possible_truncation, reason = "the ratio lies within 0.5 and 4")]
-            let learned = ((ratio * 1e6).round() as i64, output.map(signed));
-            // Nothing was ever learned of a model that is as it began.
-            let known = kept.get(cell.key()).copied().unwrap_or((1_000_000, None));
-            (learned != known).then(|| (cell.key().clone(), learned))
-        });
-        learned.collect()
-    }
-
-    fn note(&self, changed: Vec<(CellKey, (i64, Option<i64>))>) {
-        self.0.lock().extend(changed);
-    }
-
-    /// What was learned of each model's prompts and answers survives a restart.
-    async fn keep(&self, store: &Store, ledger: &Ledger, now_ms: i64) {
-        let changed = self.changed(ledger);
-        if changed.is_empty() {
-            return;
-        }
-        let outcome = async {
-            let mut tx = store.begin().await?;
-            for (key, (factor_ppm, output)) in &changed {
-                tx.set_learned(key.account.as_str(), key.model.as_str(), *factor_ppm, *output, now_ms).await?;
-            }
-            tx.commit().await
-        };
-        match outcome.await {
-            Ok(()) => self.note(changed),
-            Err(error) => tracing::warn!(%error, "what was learned of the models is not stored"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
@@ -422,9 +371,7 @@ mod tests {
     };
 
     use domain::{AccountId, Limits, ModelCode, Tpm, WorkspaceId};
-    use limiter::{
-        BucketCharge, CellLimits, Decision, Demand, Keeping, ManualClock, ScopeCharge, Settlement, Surge, verify,
-    };
+    use limiter::{BucketCharge, CellLimits, Decision, Demand, Keeping, ScopeCharge, Settlement, Surge, verify};
 
     use super::*;
     use crate::{
@@ -435,23 +382,6 @@ mod tests {
 
     fn cell(ledger: &Ledger, model: &str) -> Arc<limiter::CellHandle> {
         ledger.cell(&AccountId::new("a"), &ModelCode::parse(model).expect("a name"))
-    }
-
-    #[test]
-    fn only_what_was_learned_since_is_written() {
-        let ledger = Ledger::new(Arc::new(ManualClock::default()), Surge::default());
-        let cells = ["restored", "untouched", "factor-alone"].map(|it| cell(&ledger, it));
-        cells[0].set_learned(Learned { ratio: 1.25, output: Some(70) });
-        let kept = Kept::of(&ledger);
-        assert_eq!(kept.changed(&ledger), [], "the store has this already");
-
-        cells[2].set_learned(Learned { ratio: 0.9, output: None });
-        let changed = kept.changed(&ledger);
-        assert_eq!(changed, [(cells[2].key().clone(), (900_000, None))]);
-        kept.note(changed);
-        assert_eq!(kept.changed(&ledger), []);
-        cells[0].set_learned(Learned { ratio: 1.25, output: Some(69) });
-        assert_eq!(kept.changed(&ledger), [(cells[0].key().clone(), (1_250_000, Some(69)))]);
     }
 
     /// A call ends while a flush goes on, and at that very moment the process is killed: what the next one frees because

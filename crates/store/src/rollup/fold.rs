@@ -122,10 +122,15 @@ impl Store {
 }
 
 impl Batch {
+    /// Adds everything that another packet has; packets have no usage.
     fn append(&mut self, other: Self) {
-        self.deltas.extend(other.deltas);
-        self.calls.extend(other.calls);
-        self.keys_used.extend(other.keys_used);
-        self.peaks.extend(other.peaks);
+        // Named one by one, so that a field to come cannot be forgotten here.
+        let Self { deltas, calls, gaps, keys_used, peaks, usage } = other;
+        debug_assert!(usage.is_none(), "charges are made durable with a packet, not in it");
+        self.deltas.extend(deltas);
+        self.calls.extend(calls);
+        self.gaps.extend(gaps);
+        self.keys_used.extend(keys_used);
+        self.peaks.extend(peaks);
     }
 }

@@ -9,7 +9,7 @@ use super::{
     Figures, Histogram, Lane, Level, SeriesKey,
     parts::{Cell, Lanes, Parts},
 };
-use crate::{Result, Store, Tx, call_log::CallRow, refusal::Gap, usage::UsageFlush};
+use crate::{Result, Store, Tx, call_log::CallRow, increase::PEAK_BUCKET_MS, refusal::Gap, usage::UsageFlush};
 
 statements! {
     MAKE_SERIES = "insert into series (account_id, lane, workspace_id, model_code)
@@ -111,6 +111,7 @@ impl Store {
         let pairs: HashMap<i64, Lanes> = pairs.collect();
         let cells = self.with_sums(&numbered);
         parts.add(tx, self.writer_number(), self.newest(), &cells, &pairs).await?;
+        // Rows that several processes change are taken in one order by all of them: otherwise two would wait for each other.
         let mut keys: BTreeMap<&str, i64> = BTreeMap::new();
         for (key, at_ms) in &batch.keys_used {
             keys.entry(key).and_modify(|last| *last = (*last).max(*at_ms)).or_insert(*at_ms);
@@ -118,11 +119,11 @@ impl Store {
         for (key, at_ms) in keys {
             tx.key_used(key, at_ms).await?;
         }
-        for peak in &batch.peaks {
-            tx.raise_peak(&peak.account, &peak.model, peak.at_ms, peak.tokens).await?;
+        for ((account, model, hour_ms), tokens) in peaks(&batch.peaks) {
+            tx.raise_peak(account, model, hour_ms, tokens).await?;
         }
-        for gap in &batch.gaps {
-            tx.add_gap(gap).await?;
+        for gap in gaps(&batch.gaps) {
+            tx.add_gap(&gap).await?;
         }
         tx.log_calls(&batch.calls).await
     }
@@ -217,6 +218,31 @@ impl Store {
         self.series_cache().lock().unwrap_or_else(PoisonError::into_inner).insert(series.clone(), id);
         Ok(id)
     }
+}
+
+/// The highest of each model and hour, in the order of their rows.
+fn peaks(all: &[Peak]) -> BTreeMap<(&str, &str, i64), i64> {
+    let mut highest: BTreeMap<(&str, &str, i64), i64> = BTreeMap::new();
+    for Peak { account, model, at_ms, tokens } in all {
+        let key = (account.as_str(), model.as_str(), at_ms.div_euclid(PEAK_BUCKET_MS) * PEAK_BUCKET_MS);
+        highest.entry(key).and_modify(|it| *it = (*it).max(*tokens)).or_insert(*tokens);
+    }
+    highest
+}
+
+/// Those of one minute, workspace and kind as one, in the order of their rows.
+fn gaps(all: &[Gap]) -> Vec<Gap> {
+    let mut gaps: Vec<Gap> = all.to_vec();
+    gaps.sort();
+    gaps.dedup_by(|later, kept| {
+        let same = (&later.account, later.at_ms, &later.workspace, later.notable)
+            == (&kept.account, kept.at_ms, &kept.workspace, kept.notable);
+        if same {
+            kept.calls = kept.calls.saturating_add(later.calls);
+        }
+        same
+    });
+    gaps
 }
 
 /// The series itself, and those that sum it over workspaces, models, and both.

@@ -44,6 +44,12 @@ impl Engines {
         (self.server.folder.path(), self.server.port)
     }
 
+    /// The address of what `bare` made on PostgreSQL.
+    #[allow(dead_code, reason = "other test programs share this file")]
+    pub(crate) fn postgres(&self, name: &str) -> String {
+        self.server.url(name)
+    }
+
     /// Another connection to what `bare` made.
     pub(crate) async fn again(&self, name: &str) -> [Store; 2] {
         let sqlite = format!("sqlite://{}/{name}/test.db", self.folder.path().display());

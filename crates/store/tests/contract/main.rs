@@ -4,6 +4,7 @@
 mod accounts;
 mod engine;
 mod flush;
+mod fold;
 mod provider_objects;
 mod refusals;
 mod schema;
@@ -34,6 +35,7 @@ async fn both_engines_keep_the_contract() {
     for (store, other) in engines.empty("flush").await.iter().zip(&engines.again("flush").await) {
         flush::check(store, other).await;
     }
+    fold::check(&engines).await;
     for store in engines.empty("refusals").await {
         refusals::check(&store).await;
     }

@@ -119,8 +119,8 @@ async fn stopped_calls_are_counted_apart(store: &Store) {
     assert_eq!(sums.iter().map(|it| (it.workspace_id.as_str(), it.figures.calls)).collect::<Vec<_>>(), [("w1", 3)]);
 }
 
-async fn the_call_log_is_read_by_cursor_and_emptied_whole(store: &Store) {
-    let call = |id: &str, at_ms: i64, notable: bool| CallRow {
+pub(crate) fn call(id: &str, at_ms: i64, notable: bool) -> CallRow {
+    CallRow {
         account_id: "a".to_owned(),
         at_ms,
         id: id.to_owned(),
@@ -145,7 +145,10 @@ async fn the_call_log_is_read_by_cursor_and_emptied_whole(store: &Store) {
         notable,
         fell_back: false,
         retries: 0,
-    };
+    }
+}
+
+async fn the_call_log_is_read_by_cursor_and_emptied_whole(store: &Store) {
     let calls = vec![
         call("1", START, true),
         call("2", START, false),
