@@ -10,7 +10,7 @@ use std::{
 };
 
 use sqlx::{
-    PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction,
+    Connection as _, PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction,
     migrate::Migrator,
     pool::{PoolConnection, PoolOptions},
     postgres::PgConnectOptions,
@@ -28,6 +28,13 @@ static POSTGRES: Migrator = sqlx::migrate!("../../migrations/postgres");
 
 /// How long one waits for another process's transaction, or for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What PostgreSQL's sessions begin with, unless the address says otherwise in its `options`.
+const SESSION: [(&str, &str); 2] = [("statement_timeout", "15s"), ("idle_in_transaction_session_timeout", "15s")];
+
+/// For what may take as long as it takes: the migrator's waiting for another process, and going through whole tables.
+const UNHURRIED: &str = "set statement_timeout = 0; set idle_in_transaction_session_timeout = 0";
+const UNHURRIED_HERE: &str = "set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0";
 
 /// Between two attempts to open a file that another process is just opening.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -94,7 +101,14 @@ impl Store {
                 SQLITE.run(&mut *tx).await.map_err(|error| told(error.to_string()))?;
                 tx.commit().await.map_err(|error| told(error.to_string()))
             }
-            Pools::Postgres(pool) => POSTGRES.run(pool).await.map_err(|error| told(error.to_string())),
+            Pools::Postgres(pool) => {
+                let words = |error: sqlx::Error| told(error.to_string());
+                // Not given back: neither its settings nor, after a failure, the migrator's lock may stay with the pool.
+                let mut conn = pool.acquire().await.map_err(words)?.detach();
+                sqlx::raw_sql(UNHURRIED).execute(&mut conn).await.map_err(words)?;
+                POSTGRES.run(&mut conn).await.map_err(|error| told(error.to_string()))?;
+                conn.close().await.map_err(words)
+            }
         }?;
         self.pack_old_rows().await
     }
@@ -159,6 +173,29 @@ impl Store {
             Pools::Sqlite { writer, .. } => Held::SqliteTx(writer.begin_with("begin immediate").await?),
             Pools::Postgres(pool) => Held::PostgresTx(pool.begin().await?),
         })))
+    }
+
+    /// A transaction that may write, however long it takes.
+    ///
+    /// # Errors
+    /// When the database is busy for too long, or gone.
+    pub(crate) async fn begin_unhurried(&self) -> Result<Tx> {
+        let mut tx = self.begin().await?;
+        tx.take_time().await?;
+        Ok(tx)
+    }
+
+    /// Everything as of one instant, however long reading it takes.
+    ///
+    /// # Errors
+    /// When none is free in time or the database is gone.
+    pub(crate) async fn as_of_now(&self) -> Result<Conn> {
+        let mut conn = Conn(match &self.0.pools {
+            Pools::Sqlite { readers, .. } => Held::SqliteTx(readers.begin().await?),
+            Pools::Postgres(pool) => Held::PostgresTx(pool.begin_with("begin isolation level repeatable read").await?),
+        });
+        conn.take_time().await?;
+        Ok(conn)
     }
 
     /// A transaction for an edit of what is configured: bumps the installation's revision first, which on PostgreSQL
@@ -240,6 +277,13 @@ impl Conn {
             Held::PostgresTx(it) => Engine::Postgres(it),
         }
     }
+
+    async fn take_time(&mut self) -> Result<()> {
+        if let Engine::Postgres(it) = self.engine() {
+            sqlx::raw_sql(UNHURRIED_HERE).execute(it).await?;
+        }
+        Ok(())
+    }
 }
 
 /// A transaction that may write; reads within it see its own writes.
@@ -315,8 +359,9 @@ async fn open_postgres(url: &str, address: &str) -> Result<Pools> {
     let options = PgConnectOptions::from_str(url)
         .map_err(|error| told(error.to_string()))?
         .application_name("sluice")
-        .options([("statement_timeout", "15s"), ("idle_in_transaction_session_timeout", "15s")])
         .statement_cache_capacity(256);
+    let asked = options.get_options().unwrap_or_default().to_owned();
+    let options = options.options(SESSION.into_iter().filter(|(name, _)| !asked.contains(name)));
     PoolOptions::<Postgres>::new()
         .max_connections(12)
         .acquire_timeout(PATIENCE)

@@ -88,7 +88,7 @@ impl Store {
         if any.is_none() {
             return Ok(());
         }
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_unhurried().await?;
         let tables = [
             (Level::Minute, OLD_MINUTES, FORGET_OLD_MINUTES),
             (Level::Hour, OLD_HOURS, FORGET_OLD_HOURS),

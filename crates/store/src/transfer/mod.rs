@@ -111,10 +111,10 @@ impl Store {
         drop(conn);
         target.migrate().await?;
 
-        let mut from = self.read().await?;
+        let mut from = self.as_of_now().await?;
         let tables = from.tables().await?;
         target.expect_empty(&tables).await?;
-        let mut to = target.begin().await?;
+        let mut to = target.begin_unhurried().await?;
         let theirs = to.columns().await?;
         to.clear(SEEDED).await?;
         let mut moved = Vec::with_capacity(tables.len());

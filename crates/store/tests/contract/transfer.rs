@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use sqlx::{Connection as _, PgConnection};
 use store::{
     Store,
     account::AccountRow,
@@ -75,6 +76,55 @@ pub(crate) async fn an_installation_moves_and_comes_back(engines: &Engines) {
     assert!(refused(&sqlite, &bare).await.contains("this gave a sign of life 1 s ago; stop it first"));
     sqlite.append(&[], Some(&beat(NOW - 500, true))).await.unwrap();
     sqlite.copy_to(&bare, NOW).await.unwrap();
+}
+
+/// Whole tables take longer than a statement of a page may; so does waiting until another process has migrated.
+pub(crate) async fn moving_and_migrating_may_take_their_time(engines: &Engines) {
+    let [sqlite, _] = engines.empty("slow-source").await;
+    accounts::seed(&sqlite, "a").await;
+    let [_, _] = engines.bare("slow-target").await;
+    let limited = |name: &str| format!("{}&options=-c%20statement_timeout%3D{LIMIT_MS}", engines.postgres(name));
+    let target = Store::open(&limited("slow-target")).await.unwrap();
+
+    // The migrator of the first waits for a table that somebody else makes, the second's for the first's.
+    let url = engines.postgres("slow-target");
+    let other = Store::open(&limited("slow-target")).await.unwrap();
+    let held = hold(&url, "create table _sqlx_migrations (version bigint primary key)").await;
+    let ((), first, second) = tokio::join!(until_waited_for(held, &url, 2), target.migrate(), other.migrate());
+    first.unwrap();
+    second.unwrap();
+    // Writing a table, and reading one.
+    let held = hold(&url, "lock table workspace in share mode").await;
+    let ((), copied) = tokio::join!(until_waited_for(held, &url, 1), sqlite.copy_to(&target, NOW));
+    copied.unwrap();
+    let [back, _] = engines.bare("slow-came-back").await;
+    let held = hold(&url, "lock table workspace in access exclusive mode").await;
+    let ((), copied) = tokio::join!(until_waited_for(held, &url, 1), target.copy_to(&back, NOW));
+    copied.unwrap();
+    assert_eq!(sorted(back.tallies().await.unwrap()), sorted(sqlite.tallies().await.unwrap()));
+}
+
+/// What a statement may take in that test.
+const LIMIT_MS: u32 = 1_000;
+
+async fn hold(url: &str, what: &'static str) -> PgConnection {
+    let mut conn = PgConnection::connect(url).await.unwrap();
+    sqlx::raw_sql("begin").execute(&mut conn).await.unwrap();
+    sqlx::raw_sql(what).execute(&mut conn).await.unwrap();
+    conn
+}
+
+/// Lets go when so many others have waited longer than a statement may take.
+async fn until_waited_for(held: PgConnection, url: &str, waiting: i64) {
+    let long = "select count(*) from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock'
+            and clock_timestamp() - query_start > $1 * interval '1 ms'";
+    let mut watch = PgConnection::connect(url).await.unwrap();
+    let ms = f64::from(LIMIT_MS) * 1.2;
+    while sqlx::query_scalar::<_, i64>(long).bind(ms).fetch_one(&mut watch).await.unwrap() < waiting {
+        tokio::task::yield_now().await;
+    }
+    held.close().await.unwrap();
 }
 
 fn sorted(mut moved: Vec<transfer::Moved>) -> Vec<transfer::Moved> {
