@@ -150,16 +150,19 @@ impl Usage {
     }
 }
 
-/// Gives the ledger what this process's predecessor charged in the last minute.
+/// Gives the ledger what this process's predecessor charged in the last minute: under its own name, or where there is none,
+/// under that of the process that was the last to end.
 ///
 /// # Errors
 /// When the store cannot answer.
 pub async fn restore(store: &Store, ledger: &Ledger, rows: &SnapshotRows, node: &str, now_ms: i64) -> Outcome {
-    let (beat, kept) = {
-        let mut conn = store.read().await?;
-        let Some(beat) = conn.heartbeat(node).await? else { return Ok(()) };
-        (beat, conn.usage(node).await?)
+    let own = store.read().await?.heartbeat(node).await?;
+    let beat = match own {
+        Some(beat) => Some(beat),
+        None => adopt(store, node, now_ms).await?,
     };
+    let Some(beat) = beat else { return Ok(()) };
+    let kept = store.read().await?.usage(node).await?;
     let now = SystemClock.now();
     let same_clock = !beat.boot.is_empty() && beat.boot == boot() && unsigned(beat.at_us) <= now.0;
     // Another boot's clock: the wall clock tells how long ago the last sign of life was, and never that it is to come.
@@ -195,6 +198,17 @@ pub async fn restore(store: &Store, ledger: &Ledger, rows: &SnapshotRows, node: 
         tx.commit().await?;
     }
     Ok(())
+}
+
+/// A move to another database, machine or address changes the name; the last minute's use moves with it.
+async fn adopt(store: &Store, node: &str, now_ms: i64) -> Outcome<Option<Heartbeat>> {
+    let mut tx = store.begin().await?;
+    let adopted = tx.adopt_usage(node, now_ms).await?;
+    tx.commit().await?;
+    if let Some((former, _)) = &adopted {
+        tracing::info!(former, node, "the use of limits is taken over from the process that ended last");
+    }
+    Ok(adopted.map(|it| it.1))
 }
 
 fn black_out(ledger: &Ledger, rows: &SnapshotRows, at: Micros, now_ms: i64) {

@@ -55,7 +55,7 @@ async fn an_installation_moves_to_postgresql_and_back() {
     assert_eq!(rows(&sluice.report(3).await), before);
     sluice.serve();
     crate::sign_in(&sluice).await;
-    assert_eq!(sluice.chat(&key).await.status, 200);
+    assert_eq!(used_up(&sluice.chat(&key).await), 4, "what was used within the last minute counts on");
     sluice.report(4).await;
     sluice.terminate();
 
@@ -63,6 +63,17 @@ async fn an_installation_moves_to_postgresql_and_back() {
     sluice.done(&["copy", "--from", &postgres, "--to", &back]);
     sluice.database = Some(back);
     sluice.report(4).await;
+    sluice.serve();
+    assert_eq!(used_up(&sluice.chat(&key).await), 5);
+    sluice.terminate();
+}
+
+/// Requests of the last minute, as an answer tells them.
+fn used_up(answer: &crate::installation::Answer) -> u64 {
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let told = |name: &str| answer.headers[name].to_str().ok()?.parse::<u64>().ok();
+    let (limit, left) = (told("x-ratelimit-limit-requests"), told("x-ratelimit-remaining-requests"));
+    limit.zip(left).map(|(limit, left)| limit - left).expect("an answer tells them")
 }
 
 #[tokio::test]
