@@ -20,6 +20,7 @@ use sqlx::{
 pub use crate::changes::Changes;
 use crate::{
     Result, StoreError,
+    error::{is_damage, is_locked},
     rollup::{Newest, Parts, SeriesKey},
 };
 
@@ -341,17 +342,14 @@ async fn open_sqlite(url: &str, address: &str) -> Result<Pools> {
             Ok(writer) => break writer,
             // While another process switches the file to its journal mode, SQLite says so at once whatever its time-out.
             Err(error) if is_locked(&error) && since.elapsed() < PATIENCE => tokio::time::sleep(AGAIN).await,
+            Err(error) if is_damage(&error) => {
+                return Err(StoreError::Damaged { address: address.to_owned(), cause: engine_words(&error) });
+            }
             Err(error) => return Err(told(engine_words(&error))),
         }
     };
     let readers = pool().max_connections(8).connect_lazy_with(options.read_only(true));
     Ok(Pools::Sqlite { writer, readers })
-}
-
-/// Whether SQLite says `SQLITE_BUSY`, plain or extended.
-fn is_locked(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|it| it.code()).and_then(|it| it.parse::<i32>().ok());
-    code.is_some_and(|it| it & 0xff == 5)
 }
 
 async fn open_postgres(url: &str, address: &str) -> Result<Pools> {
