@@ -32,6 +32,7 @@ async fn both_engines_keep_the_contract() {
     transfer::an_installation_moves_and_comes_back(&engines).await;
     transfer::moving_and_migrating_may_take_their_time(&engines).await;
     transfer::a_backup_is_whole_and_comes_back(&engines).await;
+    transfer::a_backup_takes_the_place_of_a_damaged_database(&engines).await;
     transfer::addresses_of_all_usual_forms_open(&engines).await;
     for (store, other) in engines.empty("flush").await.iter().zip(&engines.again("flush").await) {
         flush::check(store, other).await;

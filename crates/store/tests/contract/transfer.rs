@@ -175,6 +175,44 @@ pub(crate) async fn a_backup_is_whole_and_comes_back(engines: &Engines) {
     assert!(again.read().await.unwrap().revision().await.is_ok());
 }
 
+/// When a backup is needed most, what it replaces cannot be read.
+pub(crate) async fn a_backup_takes_the_place_of_a_damaged_database(engines: &Engines) {
+    let [sqlite, _] = engines.empty("damaged").await;
+    accounts::seed(&sqlite, "a").await;
+    let folder = tempfile::tempdir().unwrap();
+    let (file, place) = (folder.path().join("backup.db"), folder.path().join("it.db"));
+    sqlite.back_up(&file).await.unwrap();
+    let whole = sqlite.tallies().await.unwrap();
+    let url = format!("sqlite://{}", place.display());
+    let restore = async |stamp: &str| transfer::restore(&file, &url, stamp, NOW).await;
+
+    let garbage = "this is no database, however long it is ".repeat(200);
+    std::fs::write(&place, &garbage).unwrap();
+    let restored = restore("one").await.unwrap();
+    assert!(restored.damage.is_some_and(|it| it.contains("not a database")));
+    assert_eq!(std::fs::read_to_string(restored.former.unwrap()).unwrap(), garbage);
+    let store = Store::open(&url).await.unwrap();
+    assert_eq!(store.tallies().await.unwrap(), whole);
+    store.close().await;
+    // Damaged within, as a disk does it: the first page tells of tables that are not there.
+    let mut bytes = std::fs::read(&place).unwrap();
+    let length = bytes.len();
+    bytes[4_096..length].fill(0x55);
+    std::fs::write(&place, &bytes).unwrap();
+    assert!(restore("two").await.unwrap().damage.is_some());
+
+    // What was kept once is not written over: then nothing is done.
+    std::fs::write(&place, &garbage).unwrap();
+    let names = || {
+        let mut names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    assert!(restore("two").await.unwrap_err().to_string().contains("exists"));
+    assert_eq!((names(), std::fs::read_to_string(&place).unwrap()), (before, garbage));
+}
+
 pub(crate) async fn addresses_of_all_usual_forms_open(engines: &Engines) {
     let [_, _] = engines.bare("forms").await;
     let (folder, port) = engines.socket();
