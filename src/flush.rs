@@ -251,7 +251,7 @@ impl Flush {
             if let Some(usage) = self.usage.flush(now_ms, true) {
                 self.store.append(&[], Some(&usage)).await?;
             }
-            fold(&self.store, now_ms).await
+            fold(&self.store, now_ms).await.map(drop)
         };
         if let Err(error) = last.await {
             tracing::warn!(error = &error as &dyn std::error::Error, "what is stored is added up by the next start");
@@ -306,6 +306,7 @@ impl Fold {
         let mut ticks = tokio::time::interval(FOLD_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failing = false;
+        let mut unreadable = 0;
         for tick in 0_u64.. {
             tokio::select! {
                 _ = ticks.tick() => {}
@@ -313,9 +314,18 @@ impl Fold {
             }
             let now_ms = WallClock::now_ms(&SystemWallClock);
             match fold(&self.store, now_ms).await {
-                Ok(()) => {
+                Ok(0) => {
                     self.freshness.folded(now_ms);
-                    failing = false;
+                    (failing, unreadable) = (false, 0);
+                }
+                Ok(packets) => {
+                    if packets != unreadable {
+                        tracing::error!(
+                            packets,
+                            "figures are incomplete: what calls left was written by a later version, or is damaged"
+                        );
+                    }
+                    (failing, unreadable) = (false, packets);
                 }
                 Err(error) => {
                     if !failing {
@@ -334,9 +344,14 @@ impl Fold {
     }
 }
 
-async fn fold(store: &Store, now_ms: i64) -> store::Result<()> {
-    while store.fold(store.writer(), now_ms).await? {}
-    Ok(())
+/// Adds up everything that can be read; how many packets cannot.
+async fn fold(store: &Store, now_ms: i64) -> store::Result<u64> {
+    loop {
+        let folded = store.fold(store.writer(), now_ms).await?;
+        if !folded.more {
+            return Ok(folded.unreadable);
+        }
+    }
 }
 
 /// Counts refused calls by the second.

@@ -16,7 +16,7 @@ mod text;
 mod write;
 
 pub use cover::{Level, Piece, cover};
-pub use fold::Packet;
+pub use fold::{Folded, Packet};
 pub use histogram::{BOUNDS_MS, BUCKETS, Histogram};
 pub(crate) use parts::{Newest, Parts};
 pub use read::{HistogramPoint, Point};

@@ -16,6 +16,7 @@ pub(crate) async fn check(engines: &Engines) {
     for store in engines.empty("fold").await {
         accounts::check(&store).await;
         everything_of_a_packet_arrives(&store).await;
+        what_cannot_be_read_keeps_nobody_up_and_is_told(&store).await;
     }
     nobody_waits_in_a_circle(engines).await;
 }
@@ -66,6 +67,30 @@ async fn everything_of_a_packet_arrives(store: &Store) {
     assert_eq!((gaps(&mut conn, "w", true).await, gaps(&mut conn, "w", false).await), (2 * 14, 2 * 7));
     assert_eq!(conn.key("a", "a-k1").await.unwrap().unwrap().last_used_at, Some(NOW + 3));
     assert_eq!(conn.peak_since("a", "m", NOW).await.unwrap(), 300);
+}
+
+/// As after a return to an earlier version: what the later one left waits for it, in whatever order the writers are named.
+async fn what_cannot_be_read_keeps_nobody_up_and_is_told(store: &Store) {
+    let later: Vec<Packet> = (1..=450)
+        .map(|seq| {
+            // Of a version to come; and now and then one that a disk damaged.
+            let body = if seq % 10 == 0 { vec![2, 255] } else { vec![9, 1, 2, 3] };
+            Packet { writer: "a-later".to_owned(), seq, at_ms: NOW, body }
+        })
+        .collect();
+    store.append(&later, None).await.unwrap();
+    let mine: Vec<Packet> = (1..=3).map(|seq| packet("mine", seq, &full(1))).collect();
+    store.append(&mine, None).await.unwrap();
+    let minute = TimeRange { from_ms: NOW, to_ms: NOW + 60_000 };
+    let calls = async || {
+        let sums = store.read().await.unwrap().sums("a", Lane::Limited, "w", "m", minute, NOW).await.unwrap();
+        sums.iter().map(|it| it.figures.calls).sum::<i64>()
+    };
+    let before = calls().await;
+    let folded = store.fold("mine", NOW + 60_000).await.unwrap();
+    assert_eq!((calls().await - before, folded.unreadable, folded.more), (3, 450, false));
+    let again = store.fold("mine", NOW + 60_000).await.unwrap();
+    assert_eq!((calls().await - before, again), (3, folded), "they stay where they are");
 }
 
 /// Another process holds the first of the rows that a fold raises, and then wants the second: if the fold had taken that one
