@@ -314,6 +314,12 @@ async fn housekeeping(control: Control, ledger: Arc<Ledger>, settings: Settings,
             if let Err(error) = store.forget_writers(before(WRITERS_DAYS)).await {
                 tracing::warn!(%error, "the numbers of old flushes wait to be deleted");
             }
+            if let Err(error) = store.forget_nodes(before(NODES_DAYS)).await {
+                tracing::warn!(%error, "what processes of long ago kept waits to be deleted");
+            }
+            if let Err(error) = store.merge_writers(control.now_ms()).await {
+                tracing::warn!(%error, "what several processes wrote of an hour or a day waits to be put together");
+            }
             if let Err(error) = forget_peaks(store, before(PEAKS_DAYS)).await {
                 tracing::warn!(%error, "old peaks wait to be deleted");
             }
@@ -330,6 +336,9 @@ async fn housekeeping(control: Control, ledger: Arc<Ledger>, settings: Settings,
 
 /// A spool of a run that ended longer ago could be counted twice.
 const WRITERS_DAYS: u32 = 400;
+
+/// Charges count for a minute; a day leaves room for clocks.
+const NODES_DAYS: u32 = 1;
 
 /// Peaks are looked at for the longest period of inactivity that an account can set, and for the dialog's 7 days.
 const PEAKS_DAYS: u32 = 400;

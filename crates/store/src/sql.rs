@@ -19,6 +19,7 @@ pub const STATEMENTS: &[&[Statement]] = &[
     crate::rollup::WRITE,
     crate::rollup::SUMS,
     crate::rollup::FOLD,
+    crate::rollup::MERGE,
     crate::rollup::PARTS,
     crate::rollup::OLD,
     crate::session::STATEMENTS,

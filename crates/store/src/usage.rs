@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::FromRow;
 
 use crate::{
-    Conn, Result, StoreError, Tx,
+    Conn, Result, Store, StoreError, Tx,
     rollup::bytes::{Bytes, Reading, Texts},
     transfer::ALIVE_MS,
 };
@@ -32,6 +32,7 @@ statements! {
         on conflict (node) do update
         set boot = excluded.boot, at_us = excluded.at_us, at_ms = excluded.at_ms, clean = excluded.clean";
     HEARTBEAT = "select boot, at_us, at_ms, clean from usage_heartbeat where node = $1";
+    FORGET_BEATS = "delete from usage_heartbeat where at_ms < $1 returning node";
     // Of processes that ended lately: cleanly, or so that no sign of life came since.
     ENDED = "select node, boot, at_us, at_ms, clean
         from usage_heartbeat
@@ -176,6 +177,20 @@ impl Tx {
     pub async fn forget_usage(&mut self, node: &str) -> Result<u64> {
         run!(self, FORGET_OLD_USAGE, node, i64::MAX)?;
         run!(self, FORGET_ALL_USAGE, node)
+    }
+}
+
+impl Store {
+    /// Forgets processes that gave no sign of life since `before_ms`, and what they kept.
+    ///
+    /// # Errors
+    /// When the database cannot; then nothing was forgotten.
+    pub async fn forget_nodes(&self, before_ms: i64) -> Result<()> {
+        let mut tx = self.begin().await?;
+        for (node,) in all!(tx, (String,), FORGET_BEATS, before_ms)? {
+            tx.forget_usage(&node).await?;
+        }
+        tx.commit().await
     }
 }
 

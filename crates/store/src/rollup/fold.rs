@@ -106,7 +106,7 @@ impl Store {
                 all.append(batch);
             }
         }
-        self.add(&mut tx, &mut parts, &all).await?;
+        self.add(&mut tx, &mut parts, &all, now_ms).await?;
         tx.commit().await?;
         parts.keep_latest();
         *kept = parts;

@@ -9,7 +9,7 @@ use super::{
     Figures, Histogram, Lane, Level, SeriesKey,
     parts::{Cell, Lanes, Parts},
 };
-use crate::{Result, Store, Tx, call_log::CallRow, increase::PEAK_BUCKET_MS, refusal::Gap, usage::UsageFlush};
+use crate::{Conn, Result, Store, Tx, call_log::CallRow, increase::PEAK_BUCKET_MS, refusal::Gap, usage::UsageFlush};
 
 statements! {
     MAKE_SERIES = "insert into series (account_id, lane, workspace_id, model_code)
@@ -94,7 +94,8 @@ impl Store {
         // Taken: if this fails on the way, the next one reads anew what is committed.
         let mut parts = std::mem::take(&mut *kept);
         let mut tx = self.begin().await?;
-        self.add(&mut tx, &mut parts, batch).await?;
+        // Whoever hands in a batch at once has not let it wait.
+        self.add(&mut tx, &mut parts, batch, i64::MIN).await?;
         if let Some(usage) = &batch.usage {
             tx.flush_usage(usage).await?;
         }
@@ -105,12 +106,12 @@ impl Store {
     }
 
     /// Adds everything of `batch` but its usage; the numbers of its series are known.
-    pub(super) async fn add(&self, tx: &mut Tx, parts: &mut Parts, batch: &Batch) -> Result<()> {
+    pub(super) async fn add(&self, tx: &mut Tx, parts: &mut Parts, batch: &Batch, now_ms: i64) -> Result<()> {
         let numbered = self.numbered(&batch.deltas);
         let pairs = numbered.iter().map(|(number, it)| (*number, (it.series.account.clone(), it.series.lane.as_str())));
         let pairs: HashMap<i64, Lanes> = pairs.collect();
         let cells = self.with_sums(&numbered);
-        parts.add(tx, self.writer_number(), self.newest(), &cells, &pairs).await?;
+        parts.add(tx, (self.writer_number(), now_ms), self.newest(), &cells, &pairs).await?;
         // Rows that several processes change are taken in one order by all of them: otherwise two would wait for each other.
         let mut keys: BTreeMap<&str, i64> = BTreeMap::new();
         for (key, at_ms) in &batch.keys_used {
@@ -137,9 +138,9 @@ impl Store {
         let before = [(Level::Minute, minutes_before_ms), (Level::Hour, hours_before_ms)];
         let (every, lanes) = {
             let mut conn = self.read().await?;
-            (all!(conn, (i64,), EVERY_SERIES)?, all!(conn, (String, String), LANES)?)
+            (conn.every_series().await?, conn.lanes().await?)
         };
-        for (series,) in every {
+        for series in every {
             let mut tx = self.begin().await?;
             for (level, before_ms) in before {
                 run!(tx, FORGET_SERIES, series, level.ms(), before_ms)?;
@@ -217,6 +218,18 @@ impl Store {
         };
         self.series_cache().lock().unwrap_or_else(PoisonError::into_inner).insert(series.clone(), id);
         Ok(id)
+    }
+}
+
+impl Conn {
+    /// The number of every series.
+    pub(super) async fn every_series(&mut self) -> Result<Vec<i64>> {
+        Ok(all!(self, (i64,), EVERY_SERIES)?.into_iter().map(|it| it.0).collect())
+    }
+
+    /// Every account and lane that has series.
+    pub(super) async fn lanes(&mut self) -> Result<Vec<(String, String)>> {
+        all!(self, (String, String), LANES)
     }
 }
 

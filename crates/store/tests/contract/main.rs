@@ -5,6 +5,7 @@ mod accounts;
 mod engine;
 mod flush;
 mod fold;
+mod merge;
 mod provider_objects;
 mod refusals;
 mod schema;
@@ -38,6 +39,7 @@ async fn both_engines_keep_the_contract() {
         flush::check(store, other).await;
     }
     fold::check(&engines).await;
+    merge::check(&engines).await;
     for store in engines.empty("refusals").await {
         refusals::check(&store).await;
     }

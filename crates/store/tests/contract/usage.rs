@@ -90,4 +90,10 @@ async fn a_new_name_takes_over_from_the_last_that_ended(store: &Store) {
     assert_eq!(adopt("two").await.map(|it| it.0).as_deref(), Some("killed"));
     assert_eq!(adopt("three").await, None, "of the others two may be alive, and one is of no use");
     assert_eq!(store.read().await.unwrap().usage("alive").await.unwrap().len(), 1);
+
+    // What nobody will come back for goes, with its sign of life.
+    store.forget_nodes(NOW - 100_000).await.unwrap();
+    let mut conn = store.read().await.unwrap();
+    assert_eq!((conn.heartbeat("long-gone").await.unwrap(), conn.usage("long-gone").await.unwrap()), (None, vec![]));
+    assert!(conn.heartbeat("alive").await.unwrap().is_some() && !conn.usage("alive").await.unwrap().is_empty());
 }
