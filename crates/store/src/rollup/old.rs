@@ -188,7 +188,7 @@ mod tests {
             for step_ms in [60_000, 3_600_000, DAY] {
                 let points = conn.points(&all("w"), day, step_ms, 3 * DAY).await.unwrap();
                 assert_eq!(points.iter().map(|it| it.figures.calls).collect::<Vec<_>>(), [5]);
-                let histograms = conn.histograms(&all(""), day, step_ms, 3 * DAY).await.unwrap();
+                let (_, histograms) = conn.course(&all(""), day, step_ms, 3 * DAY).await.unwrap();
                 assert_eq!(histograms.iter().map(|it| it.ttft.0[BUCKETS - 1]).collect::<Vec<_>>(), [3]);
             }
         }

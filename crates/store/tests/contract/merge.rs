@@ -76,7 +76,7 @@ async fn figures(store: &Store, now_ms: i64) -> (Vec<Sum>, Vec<Point>, Vec<i64>)
     let mut conn = store.read().await.unwrap();
     let sums = conn.sums("g", Lane::Limited, "", "", whole, now_ms).await.unwrap();
     let points = conn.points(&series("", ""), whole, HOUR, now_ms).await.unwrap();
-    let histograms = conn.histograms(&series("w", ""), whole, DAY, now_ms).await.unwrap();
+    let (_, histograms) = conn.course(&series("w", ""), whole, DAY, now_ms).await.unwrap();
     (sums, points, histograms.iter().map(|it| it.latency.total()).collect())
 }
 
