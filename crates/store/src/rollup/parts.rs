@@ -304,13 +304,14 @@ impl Tx {
     }
 
     async fn keep_rows(&mut self, which: usize, level: Level, writer: i64, rows: &[(i64, i64, Vec<u8>)]) -> Result<()> {
+        let patience = self.patience();
         macro_rules! write {
             ($sql:expr, $conn:expr) => {{
                 let mut query = sqlx::query($sql);
                 for (series, at_ms, body) in rows {
                     query = query.bind(*series).bind(level.ms()).bind(*at_ms).bind(writer).bind(body.as_slice());
                 }
-                query.execute($conn).await.map(drop)?
+                crate::sql::within(patience, query.execute($conn)).await.map(drop)?
             }};
         }
         match self.engine() {

@@ -71,7 +71,7 @@ impl Store {
                 return Err(TransferError::Postgres(self.address().to_owned()));
             };
             let done = sqlx::query(BACK_UP).bind(path).execute(it).await;
-            done.map_err(|error| told(draft, &crate::connect::engine_words(&error)))?;
+            done.map_err(|error| told(draft, &crate::open::engine_words(&error)))?;
         }
         let copy = open(draft).await?;
         let tables = copy.whole(draft).await;
@@ -86,7 +86,7 @@ impl Store {
         let found: String = sqlx::query_scalar(CHECK)
             .fetch_one(it)
             .await
-            .map_err(|error| told(file, &crate::connect::engine_words(&error)))?;
+            .map_err(|error| told(file, &crate::open::engine_words(&error)))?;
         drop(conn);
         if found != "ok" {
             let what = found.lines().last().unwrap_or_default();
@@ -130,13 +130,13 @@ pub async fn open_backup(file: &Path) -> Result<Store, TransferError> {
 /// # Errors
 /// [`TransferError`]; then the database is what it was.
 pub async fn restore(file: &Path, url: &str, stamp: &str, now_ms: i64) -> Result<Restored, TransferError> {
-    let place = sqlite_path(url).ok_or_else(|| TransferError::Postgres(crate::connect::without_password(url)))?;
+    let place = sqlite_path(url).ok_or_else(|| TransferError::Postgres(crate::open::without_password(url)))?;
     let failed = |cause: &dyn std::fmt::Display| told(&place, cause);
     let mut damage = None;
     if place.is_file() {
         damage = expect_unused(&place, url, now_ms).await?;
     } else if let Some(folder) = place.parent().filter(|it| !it.as_os_str().is_empty()) {
-        crate::connect::make_folder(folder).map_err(|error| failed(&error))?;
+        crate::open::make_folder(folder).map_err(|error| failed(&error))?;
     }
     let backup = open_backup(file).await?;
     let expected = backup.whole(file).await;
@@ -263,7 +263,7 @@ fn words(error: &StoreError) -> String {
         return cause.clone();
     }
     match std::error::Error::source(error).and_then(|it| it.downcast_ref::<sqlx::Error>()) {
-        Some(cause) => crate::connect::engine_words(cause),
+        Some(cause) => crate::open::engine_words(cause),
         None => error.to_string(),
     }
 }
