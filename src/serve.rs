@@ -157,7 +157,7 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
     let ledger = Arc::new(Ledger::keeping(clock.clone(), surge, keeping));
     let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
     let records = Arc::new(Records::new(RECORDS));
-    let sync = Sync { control: control.clone(), ledger: Arc::clone(&ledger), snapshot: Arc::clone(&snapshot) };
+    let sync = Sync { control: control.for_tasks(), ledger: Arc::clone(&ledger), snapshot: Arc::clone(&snapshot) };
     let rows = sync.load().await?;
     sync.restore_learned(&rows);
     let kept = Arc::new(Kept::of(&ledger));
@@ -175,7 +175,7 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
     let metrics = Arc::<Metrics>::default();
     let seconds = Arc::new(Seconds::new(control.now_ms()));
     let mut flush = Flush {
-        store: control.store().clone(),
+        store: control.store().for_tasks(),
         records: Arc::clone(&records),
         usage: Usage::new(Arc::clone(&ledger), Arc::clone(&seconds), node, settings.durability),
         journal: journal(&settings, &ledger)?,
@@ -190,7 +190,7 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
     let signals = Signals::listen()?;
     flush.begin().await?;
     stop.tasks.spawn(flush.run(stop.flush.clone()));
-    let (store, cells) = (control.store().clone(), Arc::clone(&ledger));
+    let (store, cells) = (control.store().for_tasks(), Arc::clone(&ledger));
     stop.tasks.spawn(Fold { store, ledger: cells, kept, freshness: Arc::clone(&freshness) }.run(stop.flush.clone()));
     stop.tasks.spawn(sync.run(rows.revision, rows.next_change_ms, stop.console.clone()));
     stop.tasks.spawn(housekeeping(control.clone(), Arc::clone(&ledger), settings.clone(), stop.console.clone()));

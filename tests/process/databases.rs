@@ -126,6 +126,20 @@ async fn a_backup_is_taken_under_load_and_comes_back() {
     while sluice.chat(&key).await.status != 200 {
         tokio::task::yield_now().await;
     }
+
+    // What cannot be read any more is no obstacle, unless a process has it open.
+    let place = sluice.folder().join("data/sluice.db");
+    std::fs::write(&place, "this is no database, however long it is ".repeat(200)).expect("it can be written");
+    let beside = |end: &str| drop(std::fs::remove_file(sluice.folder().join(format!("data/sluice.db{end}"))));
+    beside("-wal");
+    beside("-shm");
+    let running = refused(&sluice.run(&["restore", "copy.db"]));
+    assert!(running.contains("a process still has it open"), "{running}");
+    sluice.kill();
+    let told = sluice.done(&["restore", "copy.db"]);
+    assert!(told.contains("could not be read any more: file is not a database"), "{told}");
+    sluice.serve();
+    crate::sign_in(&sluice).await;
     sluice.terminate();
 }
 

@@ -42,10 +42,9 @@ use std::sync::Arc;
 
 /// Everything the use cases need. Cheap to clone.
 #[derive(Clone)]
-pub struct Control(Arc<Parts>, monitoring::Kept);
+pub struct Control(Arc<Parts>, monitoring::Kept, Store);
 
 struct Parts {
-    store: Store,
     vault: Vault,
     clock: Arc<dyn WallClock>,
     passwords: Passwords,
@@ -54,22 +53,28 @@ struct Parts {
 
 impl std::fmt::Debug for Control {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Control").field(&self.0.store).finish()
+        f.debug_tuple("Control").field(&self.2).finish()
     }
 }
 
 impl Control {
     /// Puts the parts together. The store is migrated already.
     pub fn new(store: Store, vault: Vault, clock: Arc<dyn WallClock>, passwords: Passwords) -> Self {
-        let parts = Parts { store, vault, clock, passwords, setup: setup::Setup::default() };
-        Self(Arc::new(parts), monitoring::Kept::default())
+        let parts = Parts { vault, clock, passwords, setup: setup::Setup::default() };
+        Self(Arc::new(parts), monitoring::Kept::default(), store)
     }
 
     /// The same, where roll-ups are kept for other times than by default.
     #[must_use]
     pub fn with_kept(self, minutes_days: u32, hours_days: u32) -> Self {
         let (minutes_days, hours_days) = (i64::from(minutes_days), i64::from(hours_days));
-        Self(self.0, monitoring::Kept { minutes_days, hours_days })
+        Self(self.0, monitoring::Kept { minutes_days, hours_days }, self.2)
+    }
+
+    /// The same through connections that pages and edits do not take; see [`Store::for_tasks`].
+    #[must_use]
+    pub fn for_tasks(&self) -> Self {
+        Self(Arc::clone(&self.0), self.1, self.2.for_tasks())
     }
 
     pub(crate) const fn kept(&self) -> monitoring::Kept {
@@ -78,7 +83,7 @@ impl Control {
 
     /// The store, for what needs no authorisation: the process's own reading and recording.
     pub fn store(&self) -> &Store {
-        &self.0.store
+        &self.2
     }
 
     pub(crate) fn vault(&self) -> &Vault {

@@ -76,8 +76,10 @@ impl Pools {
                 writer.close().await;
             }
             Self::Postgres { pages, tasks } => {
-                tasks.close().await;
-                pages.close().await;
+                // One that leads nowhere would be waited for until the system gives it up.
+                for pool in [tasks, pages] {
+                    drop(tokio::time::timeout(PATIENCE, pool.close()).await);
+                }
             }
         }
     }

@@ -69,7 +69,8 @@ async fn what_a_run_left_is_added_up_by_another(store: &Store, other: &Store) {
     let before = counted(store).await;
     store.append(&[packet("killed", 1, 5)], None).await.unwrap();
     other.fold("another", NOW).await.unwrap();
-    assert_eq!(counted(store).await, before, "its own process may live");
+    let at_once = if store.is_postgres() { 0 } else { 5 };
+    assert_eq!(counted(store).await, before + at_once, "its own process may live, but on SQLite there is no other");
     other.fold("another", NOW + 60_000).await.unwrap();
     assert_eq!(counted(store).await, before + 5);
 }
