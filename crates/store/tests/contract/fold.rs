@@ -1,14 +1,13 @@
 //! From packets to rows: everything a packet has arrives, and processes that add up at once never wait in a circle.
 
 use domain::TimeRange;
-use sqlx::{Connection as _, PgConnection};
 use store::{
     Store,
     refusal::Gap,
     rollup::{Batch, CallDelta, Figures, Histogram, Lane, Packet, Peak, SeriesKey},
 };
 
-use crate::{accounts, engine::Engines, statistics};
+use crate::{accounts, engine::Engines, statistics, transfer::until_waiting};
 
 const NOW: i64 = 20_000 * 86_400_000;
 
@@ -98,7 +97,6 @@ async fn what_cannot_be_read_keeps_nobody_up_and_is_told(store: &Store) {
 async fn nobody_waits_in_a_circle(engines: &Engines) {
     let [_, one] = engines.empty("circle").await;
     let [_, other] = engines.again("circle").await;
-    let mut watch = PgConnection::connect(&engines.postgres("circle")).await.unwrap();
     let peak = |model: &str| Peak { account: "a".to_owned(), model: model.to_owned(), at_ms: NOW, tokens: 5 };
     let gap = |workspace: &str| Gap {
         account: "a".to_owned(),
@@ -116,11 +114,7 @@ async fn nobody_waits_in_a_circle(engines: &Engines) {
     let mut tx = other.begin().await.unwrap();
     tx.raise_peak("a", "first", NOW, 4).await.unwrap();
     let (folded, ()) = tokio::join!(one.fold("one", NOW), async {
-        let waiting = "select count(*) from pg_stat_activity
-            where datname = current_database() and wait_event_type = 'Lock'";
-        while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut watch).await.unwrap() == 0 {
-            tokio::task::yield_now().await;
-        }
+        until_waiting(&engines.postgres("circle"), 1).await;
         tx.raise_peak("a", "second", NOW, 4).await.unwrap();
         tx.commit().await.unwrap();
     });

@@ -104,14 +104,64 @@ pub(crate) async fn moving_and_migrating_may_take_their_time(engines: &Engines) 
     assert_eq!(sorted(back.tallies().await.unwrap()), sorted(sqlite.tallies().await.unwrap()));
 }
 
+/// A clock that is an hour off makes no running process look stopped, and what starts meanwhile is noticed.
+pub(crate) async fn a_running_source_is_noticed(engines: &Engines) {
+    let [sqlite, _] = engines.empty("running-source").await;
+    accounts::seed(&sqlite, "a").await;
+    let [_, target] = engines.bare("running-target").await;
+    let give = async |at_us: i64| {
+        let usage = UsageFlush { beat: Heartbeat { at_us, ..beat(0, false).beat }, ..beat(0, false) };
+        sqlite.append(&[], Some(&usage)).await.unwrap();
+    };
+    give(1).await;
+    let beats = async {
+        for tick in 2.. {
+            give(tick).await;
+        }
+    };
+    let told = tokio::select! {
+        () = beats => unreachable!(),
+        outcome = sqlite.copy_to(&target, NOW) => outcome.unwrap_err().to_string(),
+    };
+    assert!(told.contains("this gave a sign of life 0 s ago"), "{told}");
+    sqlite.append(&[], Some(&beat(NOW, true))).await.unwrap();
+
+    let url = engines.postgres("running-target");
+    target.migrate().await.unwrap();
+    let held = hold(&url, "lock table workspace in share mode").await;
+    // The edit comes while a table waits to be written, and everything is read as of before it.
+    let edit = async {
+        until_waiting(&url, 1).await;
+        let mut tx = sqlite.edit().await.unwrap();
+        tx.set_key_check(Some(&[7])).await.unwrap();
+        tx.commit().await.unwrap();
+        held.close().await.unwrap();
+    };
+    let ((), copied) = tokio::join!(edit, sqlite.copy_to(&target, NOW));
+    let told = copied.unwrap_err().to_string();
+    assert!(told.contains("was changed while it was copied"), "{told}");
+    assert!(target.read().await.unwrap().accounts().await.unwrap().is_empty(), "nothing stays");
+    sqlite.copy_to(&target, NOW).await.unwrap();
+}
+
 /// What a statement may take in that test.
 const LIMIT_MS: u32 = 1_000;
 
-async fn hold(url: &str, what: &'static str) -> PgConnection {
+pub(crate) async fn hold(url: &str, what: &'static str) -> PgConnection {
     let mut conn = PgConnection::connect(url).await.unwrap();
     sqlx::raw_sql("begin").execute(&mut conn).await.unwrap();
     sqlx::raw_sql(what).execute(&mut conn).await.unwrap();
     conn
+}
+
+/// Returns when so many wait for a lock.
+pub(crate) async fn until_waiting(url: &str, count: i64) {
+    let waiting = "select count(*) from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock'";
+    let mut watch = PgConnection::connect(url).await.unwrap();
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut watch).await.unwrap() < count {
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Lets go when so many others have waited longer than a statement may take.
