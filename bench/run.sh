@@ -20,7 +20,7 @@ cargo bench -q -p store
 if [ -n "${SCALE:-}" ]; then
     cargo build --release -p store --example fill
     echo "==> bench: pages on filled stores, SQLite and PostgreSQL"
-    python3 bench/scale.py --record
+    python3 bench/scale.py --copy --record
     echo "==> bench: a database in trouble"
     python3 bench/faults.py --record
 fi

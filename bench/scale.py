@@ -4,7 +4,9 @@
 Each store is filled with 90 days of 200 models in 20 workspaces, some 500 pairs of them called, by the code that the flush
 uses (`cargo run --release -p store --example fill`). Then 20 viewers look at pages, each about once a second, and every
 answer's time is taken. Seconds to the whole page; of CSV, to its first byte. Filled stores lie in --folder and are used
-again: about 1.5 GB for SQLite and 3 GB for PostgreSQL at a hundred million. Nothing is written down unless --record is given.
+again: about 1.5 GB for SQLite and 3 GB for PostgreSQL at a hundred million. Half of the hours are written by a second opening, as
+by a second process. With --copy each store is copied to the other engine at the end, and the seconds of that are told. Nothing is
+written down unless --record is given.
 """
 
 import argparse
@@ -37,6 +39,10 @@ def pages():
     custom = f"from={from_:%Y-%m-%dT%H:%M}&to={to:%Y-%m-%dT%H:%M}"
     found = [(f"Monitoring {it}", f"/monitoring?range={it}") for it in ("1h", "3h", "24h", "7d", "30d")]
     found.append(("Monitoring, 21 days cut anywhere", f"/monitoring?{custom}"))
+    # The longest ranges of each length of step, and what is kept of minutes and hours.
+    for days in (3, 90):
+        from_ = now - timedelta(days=days, minutes=-1)
+        found.append((f"Monitoring, {days} days", f"/monitoring?from={from_:%Y-%m-%dT%H:%M}&to={now:%Y-%m-%dT%H:%M}"))
     found.append(("Monitoring 7d, one model", "/monitoring?range=7d&model=model-007"))
     found.append(("Rate Limit", "/monitoring/rate-limit"))
     found.append(("CSV 30d", "/monitoring.csv?range=30d"))
@@ -76,7 +82,22 @@ def view(installation, seconds):
     return times
 
 
-def measure(engine, calls, folder, seconds, postgres):
+def copy(installation, engine, name, place, postgres):
+    """Seconds of `sluice copy` to the other engine, of a stopped installation; the copy is thrown away."""
+    if engine == "postgres":
+        target = place / "copy.db"
+        target.unlink(missing_ok=True)
+        url, drop = f"sqlite://{target}", target.unlink
+    else:
+        url, drop = postgres.database(f"copy{name}"), lambda: postgres.ask("postgres", f"drop database copy{name}")
+    began = time.monotonic()
+    installation.run("copy", "--from", installation.database, "--to", url)
+    took = time.monotonic() - began
+    drop()
+    return took
+
+
+def measure(engine, calls, folder, seconds, postgres, copied):
     place = folder / f"{engine}-{calls}"
     name = f"calls{calls}"
     url = postgres.database(name) if engine == "postgres" else None
@@ -103,8 +124,9 @@ def measure(engine, calls, folder, seconds, postgres):
         memory = resident_mib(installation.child.pid)
         total = installation.report("30d")["summary"]["total_calls"]
         installation.stop()
+        took = copy(installation, engine, name, place, postgres) if copied else None
         print(f"{engine}, {calls:,} calls: {total:,} in 30 days, {size / 1e6:,.0f} MB, start {started:.2f} s, {memory:.0f} MiB", flush=True)
-        return {"engine": engine, "calls": calls, "size": size, "start": started, "memory": memory, "times": times}
+        return {"engine": engine, "calls": calls, "size": size, "start": started, "memory": memory, "times": times, "copy": took}
     finally:
         installation.close()
 
@@ -121,6 +143,8 @@ def table(results):
     lines.append("| database, MB | " + " | ".join(f"{it['size'] / 1e6:,.0f}" for it in results) + " |")
     lines.append("| start until calls are served, s | " + " | ".join(f"{it['start']:.2f}" for it in results) + " |")
     lines.append("| memory after it, MiB | " + " | ".join(f"{it['memory']:.0f}" for it in results) + " |")
+    if any(it["copy"] is not None for it in results):
+        lines.append("| copied to the other engine, s | " + " | ".join(f"{it['copy'] or 0:.0f}" for it in results) + " |")
     return "\n".join(lines)
 
 
@@ -130,6 +154,7 @@ def main():
     parser.add_argument("--calls", default="1000000,10000000,100000000")
     parser.add_argument("--seconds", type=float, default=40, help="of viewing, for each store")
     parser.add_argument("--folder", default=str(ROOT / "target" / "scale"))
+    parser.add_argument("--copy", action="store_true", help="also copy each store to the other engine")
     parser.add_argument("--fill-only", action="store_true")
     parser.add_argument("--record", action="store_true", help="append the table to bench/RESULTS.md")
     arguments = parser.parse_args()
@@ -137,12 +162,12 @@ def main():
     if not (BUILT / "examples" / "fill").exists():
         raise SystemExit("build first: cargo build --release -p sluice -p testkit --bins && cargo build --release -p store --example fill")
     engines = arguments.engines.split(",")
-    postgres = Postgres(folder / "postgres", ("shared_buffers=512MB", "max_wal_size=4GB")) if "postgres" in engines else None
+    postgres = Postgres(folder / "postgres", ("shared_buffers=512MB", "max_wal_size=4GB")) if "postgres" in engines or arguments.copy else None
     results = []
     try:
         for engine in engines:
             for calls in map(int, arguments.calls.split(",")):
-                results.append(measure(engine, calls, folder, 0 if arguments.fill_only else arguments.seconds, postgres))
+                results.append(measure(engine, calls, folder, 0 if arguments.fill_only else arguments.seconds, postgres, arguments.copy))
     finally:
         if postgres:
             postgres.stop("fast")

@@ -1,11 +1,12 @@
 //! Turns finished calls into rows. Ten times a second the gateway's records are added up and made durable as one packet;
 //! once a second what waits is added to the roll-ups. While the store does not answer, packets wait in a file.
 
+mod fold;
+mod kept;
 mod outbox;
 mod waiting;
 
 use std::{
-    collections::HashMap,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -14,12 +15,14 @@ use std::{
 
 use control::{SystemWallClock, WallClock};
 use gateway::{Outcome, Record, Records};
-use limiter::{CellKey, Learned, Ledger};
-use parking_lot::Mutex;
+use limiter::Ledger;
 use store::{Store, rollup::Peak, usage::UsageFlush};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+pub use fold::Fold;
+use fold::fold;
+pub use kept::Kept;
 pub use outbox::Outbox;
 use waiting::{Waiting, signed};
 
@@ -33,9 +36,6 @@ use crate::{
 
 /// A crash loses at most this much of the statistics.
 pub const EVERY: Duration = Duration::from_millis(100);
-
-/// How often what waits is added to the roll-ups: what a page shows is so old.
-const FOLD_EVERY: Duration = Duration::from_secs(1);
 
 /// Beyond it a blackout no longer covers what a flush may have missed, and packets go to the spool.
 const LAG: Duration = Duration::from_secs(1);
@@ -81,6 +81,7 @@ struct Trouble {
     failing: bool,
     lagging: bool,
     spool: bool,
+    unreadable: bool,
     lost: u64,
 }
 
@@ -138,7 +139,7 @@ impl Flush {
             let lagging = self.usage.lag() > LAG;
             trouble.lags(lagging, &self.usage);
             if (attempt.is_none() || lagging || last)
-                && self.outbox.has_room()
+                && (self.outbox.has_room() || last)
                 && let Some(body) = waiting.pack()
             {
                 self.outbox.push(body, now_ms);
@@ -147,7 +148,7 @@ impl Flush {
                 self.spill(false, &mut trouble);
             }
             if attempt.is_none() {
-                attempt = self.attempt(now_ms, doubtful.take().or(usage));
+                attempt = self.attempt(now_ms, doubtful.take().or(usage), &mut trouble);
             }
             if last {
                 return self.end(attempt, doubtful, trouble).await;
@@ -165,14 +166,21 @@ impl Flush {
     }
 
     /// Begins to write what waits, if anything does.
-    fn attempt(&mut self, now_ms: i64, usage: Option<UsageFlush>) -> Option<Attempt> {
-        let packets = self.outbox.next().unwrap_or_else(|error| {
-            tracing::error!(%error, "the spool cannot be read; what lies in it waits");
-            Vec::new()
-        });
+    fn attempt(&mut self, now_ms: i64, usage: Option<UsageFlush>, trouble: &mut Trouble) -> Option<Attempt> {
+        let next = self.outbox.next();
+        if let Err(error) = &next
+            && !trouble.unreadable
+        {
+            tracing::error!(%error, "the spool cannot be read; what lies in it waits, and so does what came after it");
+        }
+        trouble.unreadable = next.is_err();
+        let packets = next.unwrap_or_default();
         if packets.is_empty() {
-            self.freshness.stored(now_ms);
-            self.metrics.up_to_date();
+            // What cannot be read is not written: then figures get stale, and pages say so.
+            if !trouble.unreadable {
+                self.freshness.stored(now_ms);
+                self.metrics.up_to_date();
+            }
             usage.as_ref()?;
         }
         let (store, charges) = (self.store.clone(), usage.clone());
@@ -218,7 +226,8 @@ impl Flush {
         outcome.is_ok()
     }
 
-    fn spill(&mut self, durably: bool, trouble: &mut Trouble) {
+    /// Whether nothing is left in memory alone.
+    fn spill(&mut self, durably: bool, trouble: &mut Trouble) -> bool {
         let outcome = tokio::task::block_in_place(|| self.outbox.spill(durably));
         if let Err(error) = &outcome
             && !trouble.spool
@@ -226,6 +235,7 @@ impl Flush {
             tracing::error!(%error, "the spool cannot be written; statistics wait in memory alone");
         }
         trouble.spool = outcome.is_err();
+        outcome.unwrap_or(false)
     }
 
     /// The last flush: everything in the store, or else in the spool.
@@ -236,18 +246,26 @@ impl Flush {
             if !self.done(&outcome, writing, &mut doubtful, &mut trouble) {
                 break;
             }
-            attempt = self.attempt(now_ms, None);
+            attempt = self.attempt(now_ms, None, &mut trouble);
         }
         if trouble.failing {
-            self.spill(true, &mut trouble);
-            tracing::error!("the store took nothing until the end: what waited lies in the spool for the next start");
+            if self.spill(true, &mut trouble) {
+                tracing::error!(
+                    "the store took nothing until the end: what waited lies in the spool for the next start"
+                );
+            } else {
+                tracing::error!(
+                    "the store took nothing until the end, and there is no spool or no room in it: the last \
+                                 statistics are lost"
+                );
+            }
             return;
         }
         let last = async {
             if let Some(usage) = self.usage.flush(now_ms, true) {
                 self.store.append(&[], Some(&usage)).await?;
             }
-            fold(&self.store, now_ms).await
+            fold(&self.store, now_ms).await.map(drop)
         };
         if let Err(error) = last.await {
             tracing::warn!(error = &error as &dyn std::error::Error, "what is stored is added up by the next start");
@@ -284,57 +302,6 @@ impl Trouble {
     }
 }
 
-/// Adds what waits in the store to the roll-ups.
-pub struct Fold {
-    /// Whose.
-    pub store: Store,
-    /// Whose learning is kept.
-    pub ledger: Arc<Ledger>,
-    /// What of its learning is kept already.
-    pub kept: Arc<Kept>,
-    /// Told up to when everything is added up.
-    pub freshness: Arc<Freshness>,
-}
-
-impl Fold {
-    /// Adds up every second until `stop`; the last time is the flush's own.
-    pub async fn run(self, stop: CancellationToken) {
-        let mut ticks = tokio::time::interval(FOLD_EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut failing = false;
-        for tick in 0_u64.. {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                () = stop.cancelled() => return,
-            }
-            let now_ms = WallClock::now_ms(&SystemWallClock);
-            match fold(&self.store, now_ms).await {
-                Ok(()) => {
-                    self.freshness.folded(now_ms);
-                    failing = false;
-                }
-                Err(error) => {
-                    if !failing {
-                        tracing::error!(
-                            error = &error as &dyn std::error::Error,
-                            "figures are stale: what calls left cannot be added up"
-                        );
-                    }
-                    failing = true;
-                }
-            }
-            if tick % SLOW == 3 && !failing {
-                self.kept.keep(&self.store, &self.ledger, now_ms).await;
-            }
-        }
-    }
-}
-
-async fn fold(store: &Store, now_ms: i64) -> store::Result<()> {
-    while store.fold(store.writer(), now_ms).await? {}
-    Ok(())
-}
-
 /// Counts refused calls by the second.
 fn refusals(records: &[Record], seconds: &Seconds) {
     for record in records {
@@ -359,57 +326,6 @@ fn peaks(ledger: &Ledger, now_ms: i64) -> Vec<Peak> {
     peaks.filter(|it| it.tokens > 0).collect()
 }
 
-/// What the store keeps of what cells learned: each model's factor in millionths, and its output.
-#[derive(Debug, Default)]
-pub struct Kept(Mutex<HashMap<CellKey, (i64, Option<i64>)>>);
-
-impl Kept {
-    /// What the cells of `ledger` have just been given from the store.
-    pub fn of(ledger: &Ledger) -> Self {
-        let kept = Self::default();
-        kept.note(kept.changed(ledger));
-        kept
-    }
-
-    /// What was learned since.
-    fn changed(&self, ledger: &Ledger) -> Vec<(CellKey, (i64, Option<i64>))> {
-        let kept = self.0.lock();
-        let cells = ledger.cells();
-        let learned = cells.iter().filter_map(|cell| {
-            let Learned { ratio, output } = cell.learned();
-            #[expect(clippy::cast_possible_truncation, reason = "the ratio lies within 0.5 and 4")]
-            let learned = ((ratio * 1e6).round() as i64, output.map(signed));
-            // Nothing was ever learned of a model that is as it began.
-            let known = kept.get(cell.key()).copied().unwrap_or((1_000_000, None));
-            (learned != known).then(|| (cell.key().clone(), learned))
-        });
-        learned.collect()
-    }
-
-    fn note(&self, changed: Vec<(CellKey, (i64, Option<i64>))>) {
-        self.0.lock().extend(changed);
-    }
-
-    /// What was learned of each model's prompts and answers survives a restart.
-    async fn keep(&self, store: &Store, ledger: &Ledger, now_ms: i64) {
-        let changed = self.changed(ledger);
-        if changed.is_empty() {
-            return;
-        }
-        let outcome = async {
-            let mut tx = store.begin().await?;
-            for (key, (factor_ppm, output)) in &changed {
-                tx.set_learned(key.account.as_str(), key.model.as_str(), *factor_ppm, *output, now_ms).await?;
-            }
-            tx.commit().await
-        };
-        match outcome.await {
-            Ok(()) => self.note(changed),
-            Err(error) => tracing::warn!(%error, "what was learned of the models is not stored"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
@@ -418,9 +334,7 @@ mod tests {
     };
 
     use domain::{AccountId, Limits, ModelCode, Tpm, WorkspaceId};
-    use limiter::{
-        BucketCharge, CellLimits, Decision, Demand, Keeping, ManualClock, ScopeCharge, Settlement, Surge, verify,
-    };
+    use limiter::{BucketCharge, CellLimits, Decision, Demand, Keeping, ScopeCharge, Settlement, Surge, verify};
 
     use super::*;
     use crate::{
@@ -433,21 +347,39 @@ mod tests {
         ledger.cell(&AccountId::new("a"), &ModelCode::parse(model).expect("a name"))
     }
 
-    #[test]
-    fn only_what_was_learned_since_is_written() {
-        let ledger = Ledger::new(Arc::new(ManualClock::default()), Surge::default());
-        let cells = ["restored", "untouched", "factor-alone"].map(|it| cell(&ledger, it));
-        cells[0].set_learned(Learned { ratio: 1.25, output: Some(70) });
-        let kept = Kept::of(&ledger);
-        assert_eq!(kept.changed(&ledger), [], "the store has this already");
+    fn flush(store: &Store, ledger: &Arc<Ledger>, folder: &std::path::Path, outbox: Outbox) -> Flush {
+        let seconds = Arc::new(Seconds::new(0));
+        Flush {
+            store: store.clone(),
+            records: Arc::new(Records::new(1)),
+            usage: Usage::new(Arc::clone(ledger), Arc::clone(&seconds), "this".to_owned(), Durability::Relaxed),
+            seconds,
+            journal: Some(Journal::new(Arc::clone(ledger), folder, 1).expect("a folder can be made")),
+            ledger: Arc::clone(ledger),
+            kept: Arc::default(),
+            outbox,
+            freshness: Arc::new(Freshness::new(0)),
+            metrics: Arc::default(),
+        }
+    }
 
-        cells[2].set_learned(Learned { ratio: 0.9, output: None });
-        let changed = kept.changed(&ledger);
-        assert_eq!(changed, [(cells[2].key().clone(), (900_000, None))]);
-        kept.note(changed);
-        assert_eq!(kept.changed(&ledger), []);
-        cells[0].set_learned(Learned { ratio: 1.25, output: Some(69) });
-        assert_eq!(kept.changed(&ledger), [(cells[0].key().clone(), (1_250_000, Some(69)))]);
+    #[tokio::test]
+    async fn figures_get_stale_while_the_spool_cannot_be_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&format!("sqlite://{}/sluice.db", folder.path().display())).await.expect("it opens");
+        let spool = folder.path().join("spool");
+        std::fs::create_dir(&spool).expect("it is new");
+        std::fs::write(spool.join("earlier.spool"), "cut off").expect("it can be written");
+        let outbox = Outbox::open("this", Some(&spool), 1 << 20).expect("it can be read");
+        let ledger = Arc::new(Ledger::new(Arc::new(SystemClock), Surge::default()));
+        let mut flush = flush(&store, &ledger, &folder.path().join("journal"), outbox);
+        flush.freshness.folded(10_000);
+        std::fs::remove_dir_all(&spool).expect("it is there");
+        let mut trouble = Trouble::default();
+        assert!(flush.attempt(10_000, None, &mut trouble).is_none());
+        assert_eq!((trouble.unreadable, flush.freshness.stale_since(10_000)), (true, Some(0)));
+        assert!(flush.attempt(10_000, None, &mut trouble).is_none());
+        assert_eq!((trouble.unreadable, flush.freshness.stale_since(10_000)), (false, None));
     }
 
     /// A call ends while a flush goes on, and at that very moment the process is killed: what the next one frees because
@@ -467,19 +399,8 @@ mod tests {
             let before = begin();
             let slot = before.workspace(&WorkspaceId::new("w"));
             let folder = folder.path().join(round.to_string());
-            let seconds = Arc::new(Seconds::new(0));
-            let mut flush = Flush {
-                store: store.clone(),
-                records: Arc::new(Records::new(1)),
-                usage: Usage::new(Arc::clone(&before), Arc::clone(&seconds), "this".to_owned(), Durability::Relaxed),
-                seconds,
-                journal: Some(Journal::new(Arc::clone(&before), &folder, 1).expect("a folder can be made")),
-                ledger: Arc::clone(&before),
-                kept: Arc::default(),
-                outbox: Outbox::open("this", None, 0).expect("it needs no folder"),
-                freshness: Arc::new(Freshness::new(0)),
-                metrics: Arc::default(),
-            };
+            let outbox = Outbox::open("this", None, 0).expect("it needs no folder");
+            let mut flush = flush(&store, &before, &folder, outbox);
             let (stop, calls) = (AtomicBool::new(false), AtomicU64::new(0));
             let usage = std::thread::scope(|scope| {
                 scope.spawn(|| {

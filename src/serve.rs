@@ -157,7 +157,7 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
     let ledger = Arc::new(Ledger::keeping(clock.clone(), surge, keeping));
     let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
     let records = Arc::new(Records::new(RECORDS));
-    let sync = Sync { control: control.clone(), ledger: Arc::clone(&ledger), snapshot: Arc::clone(&snapshot) };
+    let sync = Sync { control: control.for_tasks(), ledger: Arc::clone(&ledger), snapshot: Arc::clone(&snapshot) };
     let rows = sync.load().await?;
     sync.restore_learned(&rows);
     let kept = Arc::new(Kept::of(&ledger));
@@ -175,7 +175,7 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
     let metrics = Arc::<Metrics>::default();
     let seconds = Arc::new(Seconds::new(control.now_ms()));
     let mut flush = Flush {
-        store: control.store().clone(),
+        store: control.store().for_tasks(),
         records: Arc::clone(&records),
         usage: Usage::new(Arc::clone(&ledger), Arc::clone(&seconds), node, settings.durability).after(blackout),
         journal: journal(&settings, &ledger)?,
@@ -190,7 +190,7 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
     let signals = Signals::listen()?;
     flush.begin().await?;
     stop.tasks.spawn(flush.run(stop.flush.clone()));
-    let (store, cells) = (control.store().clone(), Arc::clone(&ledger));
+    let (store, cells) = (control.store().for_tasks(), Arc::clone(&ledger));
     stop.tasks.spawn(Fold { store, ledger: cells, kept, freshness: Arc::clone(&freshness) }.run(stop.flush.clone()));
     stop.tasks.spawn(sync.run(rows.revision, rows.next_change_ms, stop.console.clone()));
     stop.tasks.spawn(housekeeping(control.clone(), Arc::clone(&ledger), settings.clone(), stop.console.clone()));
@@ -314,6 +314,12 @@ async fn housekeeping(control: Control, ledger: Arc<Ledger>, settings: Settings,
             if let Err(error) = store.forget_writers(before(WRITERS_DAYS)).await {
                 tracing::warn!(%error, "the numbers of old flushes wait to be deleted");
             }
+            if let Err(error) = store.forget_nodes(before(NODES_DAYS)).await {
+                tracing::warn!(%error, "what processes of long ago kept waits to be deleted");
+            }
+            if let Err(error) = store.merge_writers(control.now_ms()).await {
+                tracing::warn!(%error, "what several processes wrote of an hour or a day waits to be put together");
+            }
             if let Err(error) = forget_peaks(store, before(PEAKS_DAYS)).await {
                 tracing::warn!(%error, "old peaks wait to be deleted");
             }
@@ -330,6 +336,9 @@ async fn housekeeping(control: Control, ledger: Arc<Ledger>, settings: Settings,
 
 /// A spool of a run that ended longer ago could be counted twice.
 const WRITERS_DAYS: u32 = 400;
+
+/// Charges count for a minute; a day leaves room for clocks.
+const NODES_DAYS: u32 = 1;
 
 /// Peaks are looked at for the longest period of inactivity that an account can set, and for the dialog's 7 days.
 const PEAKS_DAYS: u32 = 400;

@@ -170,8 +170,8 @@ impl Usage {
     }
 }
 
-/// Gives the ledger what this process's predecessor charged in the last minute. After an unclean stop, with the stamp of what
-/// is held back for it.
+/// Gives the ledger what this process's predecessor charged in the last minute: under its own name, or where there is none,
+/// under that of the process that was the last to end. After an unclean stop, with the stamp of what is held back for it.
 ///
 /// # Errors
 /// When the store cannot answer.
@@ -182,11 +182,13 @@ pub async fn restore(
     node: &str,
     now_ms: i64,
 ) -> Outcome<Option<Micros>> {
-    let (beat, kept) = {
-        let mut conn = store.read().await?;
-        let Some(beat) = conn.heartbeat(node).await? else { return Ok(None) };
-        (beat, conn.usage(node).await?)
+    let own = store.read().await?.heartbeat(node).await?;
+    let beat = match own {
+        Some(beat) => Some(beat),
+        None => adopt(store, node, now_ms).await?,
     };
+    let Some(beat) = beat else { return Ok(None) };
+    let kept = store.read().await?.usage(node).await?;
     let now = SystemClock.now();
     let same_clock = !beat.boot.is_empty() && beat.boot == boot() && unsigned(beat.at_us) <= now.0;
     // Another boot's clock: the wall clock tells how long ago the last sign of life was, and never that it is to come.
@@ -223,6 +225,17 @@ pub async fn restore(
         tx.commit().await?;
     }
     Ok(blackout)
+}
+
+/// A move to another database, machine or address changes the name; the last minute's use moves with it.
+async fn adopt(store: &Store, node: &str, now_ms: i64) -> Outcome<Option<Heartbeat>> {
+    let mut tx = store.begin().await?;
+    let adopted = tx.adopt_usage(node, now_ms).await?;
+    tx.commit().await?;
+    if let Some((former, _)) = &adopted {
+        tracing::info!(former, node, "the use of limits is taken over from the process that ended last");
+    }
+    Ok(adopted.map(|it| it.1))
 }
 
 fn black_out(ledger: &Ledger, rows: &SnapshotRows, at: Micros, now_ms: i64) {

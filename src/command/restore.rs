@@ -43,6 +43,9 @@ pub(super) async fn run(settings: &Settings, command: Restore) -> Outcome {
     if let Some(former) = restored.former {
         println!("What was there before is {} now.", former.display());
     }
+    if let Some(damage) = restored.damage {
+        println!("It could not be read any more: {damage}.");
+    }
     store.close().await;
     Ok(())
 }

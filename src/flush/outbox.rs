@@ -132,23 +132,23 @@ impl Outbox {
         self.files.pop_front().map_or(Ok(()), |it| fs::remove_file(&it.path))
     }
 
-    /// Moves what waits in memory to this run's file. What does not fit stays in memory.
+    /// Moves what waits in memory to this run's file, if there is a folder and room; whether nothing waits in memory then.
     ///
     /// # Errors
     /// When the file cannot be made or written; then the packets stay in memory.
-    pub fn spill(&mut self, durably: bool) -> io::Result<()> {
-        let Some(folder) = &self.folder else { return Ok(()) };
+    pub fn spill(&mut self, durably: bool) -> io::Result<bool> {
         if self.memory.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
+        let Some(folder) = &self.folder else { return Ok(false) };
         let used: u64 = self.files.iter().map(|it| it.to).sum();
         if used >= self.most_bytes {
-            return Ok(());
+            return Ok(false);
         }
         if self.files.back().is_none_or(|it| it.writer != self.writer) {
             self.files.push_back(Spooled::create(folder, &self.writer)?);
         }
-        let Some(file) = self.files.back_mut() else { return Ok(()) };
+        let Some(file) = self.files.back_mut() else { return Ok(false) };
         file.append(self.memory.make_contiguous())?;
         if durably {
             file.file.sync_data()?;
@@ -159,7 +159,7 @@ impl Outbox {
             Taken::Memory(_) => Taken::Nothing,
             other => other,
         };
-        Ok(())
+        Ok(true)
     }
 
     /// Whether anything waits.
@@ -296,15 +296,24 @@ mod tests {
     }
 
     #[test]
+    fn without_a_folder_packets_stay_in_memory() {
+        let mut outbox = Outbox::open("one", None, 1 << 20).unwrap();
+        assert!(outbox.spill(true).unwrap(), "there is nothing to move");
+        outbox.push(vec![1], 10);
+        assert!(!outbox.spill(true).unwrap());
+        assert_eq!(numbers(&outbox.next().unwrap()), [1]);
+    }
+
+    #[test]
     fn a_full_spool_leaves_packets_in_memory() {
         let folder = tempfile::tempdir().unwrap();
         let mut outbox = Outbox::open("one", Some(folder.path()), 10).unwrap();
         outbox.push(vec![1; 20], 10);
-        outbox.spill(false).unwrap();
+        assert!(outbox.spill(false).unwrap());
         for n in 0..IN_MEMORY {
             assert!(outbox.has_room(), "{n}");
             outbox.push(vec![2], 20);
-            outbox.spill(false).unwrap();
+            assert!(!outbox.spill(true).unwrap(), "and that is told");
         }
         assert!(!outbox.has_room());
         outbox.next().unwrap();

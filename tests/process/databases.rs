@@ -55,7 +55,7 @@ async fn an_installation_moves_to_postgresql_and_back() {
     assert_eq!(rows(&sluice.report(3).await), before);
     sluice.serve();
     crate::sign_in(&sluice).await;
-    assert_eq!(sluice.chat(&key).await.status, 200);
+    assert_eq!(used_up(&sluice.chat(&key).await), 4, "what was used within the last minute counts on");
     sluice.report(4).await;
     sluice.terminate();
 
@@ -63,6 +63,17 @@ async fn an_installation_moves_to_postgresql_and_back() {
     sluice.done(&["copy", "--from", &postgres, "--to", &back]);
     sluice.database = Some(back);
     sluice.report(4).await;
+    sluice.serve();
+    assert_eq!(used_up(&sluice.chat(&key).await), 5);
+    sluice.terminate();
+}
+
+/// Requests of the last minute, as an answer tells them.
+fn used_up(answer: &crate::installation::Answer) -> u64 {
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let told = |name: &str| answer.headers[name].to_str().ok()?.parse::<u64>().ok();
+    let (limit, left) = (told("x-ratelimit-limit-requests"), told("x-ratelimit-remaining-requests"));
+    limit.zip(left).map(|(limit, left)| limit - left).expect("an answer tells them")
 }
 
 #[tokio::test]
@@ -115,6 +126,20 @@ async fn a_backup_is_taken_under_load_and_comes_back() {
     while sluice.chat(&key).await.status != 200 {
         tokio::task::yield_now().await;
     }
+
+    // What cannot be read any more is no obstacle, unless a process has it open.
+    let place = sluice.folder().join("data/sluice.db");
+    std::fs::write(&place, "this is no database, however long it is ".repeat(200)).expect("it can be written");
+    let beside = |end: &str| drop(std::fs::remove_file(sluice.folder().join(format!("data/sluice.db{end}"))));
+    beside("-wal");
+    beside("-shm");
+    let running = refused(&sluice.run(&["restore", "copy.db"]));
+    assert!(running.contains("a process still has it open"), "{running}");
+    sluice.kill();
+    let told = sluice.done(&["restore", "copy.db"]);
+    assert!(told.contains("could not be read any more: file is not a database"), "{told}");
+    sluice.serve();
+    crate::sign_in(&sluice).await;
     sluice.terminate();
 }
 

@@ -176,3 +176,52 @@ async fn a_slow_database_slows_no_call() {
     sluice.report(i64::try_from(calls).unwrap()).await;
     sluice.terminate();
 }
+
+/// Passes bytes to the database and back until it is told to forget: from then on, what comes over connections that were there
+/// before goes nowhere, and nobody closes them. New ones work.
+async fn forgetful_road(to: SocketAddr, forgotten: tokio::sync::watch::Receiver<u64>) -> SocketAddr {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a loopback port is free");
+    let addr = listener.local_addr().expect("it is bound");
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let mut forgotten = forgotten.clone();
+            forgotten.mark_unchanged();
+            tokio::spawn(async move {
+                let Ok(mut far) = TcpStream::connect(to).await else { return };
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                    _ = forgotten.changed() => std::future::pending().await,
+                }
+            });
+        }
+    });
+    addr
+}
+
+/// As when a machine vanishes and another takes its address.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_lead_nowhere_are_given_up() {
+    let server = Server::start().await;
+    let (forget, forgotten) = tokio::sync::watch::channel(0);
+    let road = forgetful_road(SocketAddr::from(([127, 0, 0, 1], server.port())), forgotten).await;
+    server.database("vanished");
+    let (mut sluice, key) = installation(format!("postgres://sluice@{road}/vanished?sslmode=disable")).await;
+    let load = Load::start(sluice.target(), key);
+    load.more(50).await;
+    forget.send_replace(1);
+    while spool(&sluice) == 0 {
+        load.more(1).await;
+    }
+    while spool(&sluice) > 0 {
+        load.more(1).await;
+    }
+    let calls = load.end().await;
+    sluice.report(i64::try_from(calls).unwrap()).await;
+    // Edits are followed again too.
+    sluice.apply(LIMITS, "rpm = 0");
+    let key = sluice.key("search");
+    while !sluice.chat(&key).await.body.contains("may use 0 requests in 60 s") {
+        tokio::task::yield_now().await;
+    }
+    sluice.terminate();
+}

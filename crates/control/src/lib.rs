@@ -43,10 +43,14 @@ use std::sync::Arc;
 
 /// Everything the use cases need. Cheap to clone.
 #[derive(Clone)]
-pub struct Control(Arc<Parts>, monitoring::Kept, Surge);
+pub struct Control {
+    parts: Arc<Parts>,
+    kept: monitoring::Kept,
+    surge: Surge,
+    store: Store,
+}
 
 struct Parts {
-    store: Store,
     vault: Vault,
     clock: Arc<dyn WallClock>,
     passwords: Passwords,
@@ -55,49 +59,55 @@ struct Parts {
 
 impl std::fmt::Debug for Control {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Control").field(&self.0.store).finish()
+        f.debug_struct("Control").field("store", &self.store).finish_non_exhaustive()
     }
 }
 
 impl Control {
     /// Puts the parts together. The store is migrated already.
     pub fn new(store: Store, vault: Vault, clock: Arc<dyn WallClock>, passwords: Passwords) -> Self {
-        let parts = Parts { store, vault, clock, passwords, setup: setup::Setup::default() };
-        Self(Arc::new(parts), monitoring::Kept::default(), Surge::default())
+        let parts = Arc::new(Parts { vault, clock, passwords, setup: setup::Setup::default() });
+        Self { parts, kept: monitoring::Kept::default(), surge: Surge::default(), store }
     }
 
     /// The same, where roll-ups are kept for other times than by default.
     #[must_use]
     pub fn with_kept(self, minutes_days: u32, hours_days: u32) -> Self {
         let (minutes_days, hours_days) = (i64::from(minutes_days), i64::from(hours_days));
-        Self(self.0, monitoring::Kept { minutes_days, hours_days }, self.2)
+        Self { kept: monitoring::Kept { minutes_days, hours_days }, ..self }
     }
 
     /// The same, where surge protection has other numbers than by default.
     #[must_use]
     pub fn with_surge(self, surge: Surge) -> Self {
-        Self(self.0, self.1, surge)
+        Self { surge, ..self }
+    }
+
+    /// The same through connections that pages and edits do not take; see [`Store::for_tasks`].
+    #[must_use]
+    pub fn for_tasks(&self) -> Self {
+        Self { store: self.store.for_tasks(), ..self.clone() }
     }
 
     pub(crate) const fn surge(&self) -> Surge {
-        self.2
+        self.surge
     }
 
     pub(crate) const fn kept(&self) -> monitoring::Kept {
-        self.1
+        self.kept
     }
 
     /// The store, for what needs no authorisation: the process's own reading and recording.
     pub fn store(&self) -> &Store {
-        &self.0.store
+        &self.store
     }
 
     pub(crate) fn vault(&self) -> &Vault {
-        &self.0.vault
+        &self.parts.vault
     }
 
     /// The wall clock: for storage, expiry and display alone.
     pub fn now_ms(&self) -> i64 {
-        self.0.clock.now_ms()
+        self.parts.clock.now_ms()
     }
 }

@@ -153,7 +153,7 @@ pub async fn create(control: &Control, actor: &Actor, form: &NewMember, password
     actor.authorise(Action::ManageMember(Role::Viewer))?;
     let mut check = Check::default();
     check.take("password", Passwords::check(&password));
-    let hash = control.0.passwords.hash(password).await;
+    let hash = control.parts.passwords.hash(password).await;
     let mut edit = control.edit(actor).await?;
     let mut row = checked(&mut edit, actor, form, check).await?;
     row.password_hash = Some(hash);
@@ -235,7 +235,7 @@ pub async fn accept(control: &Control, token: &Secret<String>, password: Secret<
     if open.is_none() {
         return Err(ControlError::NotFound("this invitation"));
     }
-    let hash = control.0.passwords.hash(password).await;
+    let hash = control.parts.passwords.hash(password).await;
     // Who holds the link acts as the member that it was made for.
     let actor = open.and_then(|it| Actor::member(&it, None)).ok_or(ControlError::NotFound("this invitation"))?;
     let mut edit = control.edit(&actor).await?;

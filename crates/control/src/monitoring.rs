@@ -236,9 +236,10 @@ pub struct Charts {
     pub histograms: Vec<HistogramPoint>,
 }
 
-/// Steps that a range is drawn in: at most 360 of them.
+/// Steps that a range is drawn in: at most 360 of them. None between five minutes and an hour: it would be read from the
+/// rows of minutes, thousands of them, while an hour has a row of its own.
 pub fn step_ms(range: TimeRange) -> i64 {
-    const STEPS_MIN: [i64; 7] = [1, 5, 15, 60, 360, 1_440, 7 * 1_440];
+    const STEPS_MIN: [i64; 6] = [1, 5, 60, 360, 1_440, 7 * 1_440];
     let fits = |step: &&i64| range.minutes() <= **step * 360;
     STEPS_MIN.iter().find(fits).copied().unwrap_or(30 * 1_440) * domain::range::MINUTE_MS
 }
@@ -273,8 +274,11 @@ async fn along(control: &Control, actor: &Actor, query: &Query, latencies: bool)
     let range = control.kept().shown(query.range, now_ms);
     // Within an hour of which the minutes are gone there is nothing to draw.
     let step_ms = step_ms(range).max(control.kept().finest(range.from_ms, now_ms).ms());
-    let points = conn.points(&series, range, step_ms, now_ms).await?;
-    let histograms = if latencies { conn.histograms(&series, range, step_ms, now_ms).await? } else { Vec::new() };
+    let (points, histograms) = if latencies {
+        conn.course(&series, range, step_ms, now_ms).await?
+    } else {
+        (conn.points(&series, range, step_ms, now_ms).await?, Vec::new())
+    };
     Ok(Charts { range, step_ms, points, histograms })
 }
 
@@ -296,5 +300,18 @@ mod tests {
         let older = 1_000 * DAY - 500 * DAY + 60_000;
         assert_eq!(cut(older, old).map(|it| (it.from_ms % DAY, it.to_ms % HOUR)), Some((0, 0)));
         assert_eq!(cut(older, older + 60_000), None);
+    }
+
+    #[test]
+    fn a_chart_of_any_range_is_drawn_from_few_rows() {
+        let now = 1_000 * DAY + 31 * 60_000;
+        for minutes in (1..200 * 1_440).step_by(7) {
+            let range = TimeRange { from_ms: now - minutes * 60_000, to_ms: now };
+            // A series has a row for each of the longest of these that its steps are made of.
+            let step_ms = step_ms(range);
+            let unit = Level::ALL.into_iter().rev().find(|it| step_ms % it.ms() == 0).map_or(60_000, Level::ms);
+            let rows = minutes * 60_000 / unit;
+            assert!(rows <= 1_800, "{rows} rows for {minutes} minutes in steps of {step_ms} ms");
+        }
     }
 }

@@ -34,7 +34,7 @@ pub async fn begin(control: &Control) -> Result<Option<Secret<String>>> {
         return Ok(None);
     }
     let token = secret::random_text(32);
-    *control.0.setup.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(secret::digest(&token));
+    *control.parts.setup.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(secret::digest(&token));
     Ok(Some(Secret::new(token)))
 }
 
@@ -56,7 +56,7 @@ pub struct SetupForm {
 /// already.
 pub async fn complete(control: &Control, form: SetupForm) -> Result<String> {
     let right = {
-        let expected = control.0.setup.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let expected = control.parts.setup.0.lock().unwrap_or_else(PoisonError::into_inner);
         expected.is_some_and(|it| bool::from(it.ct_eq(&secret::digest(form.token.expose().trim()))))
     };
     if !right {
@@ -67,7 +67,7 @@ pub async fn complete(control: &Control, form: SetupForm) -> Result<String> {
     check.take("password", Passwords::check(&form.password));
     check.done()?;
     let email = email.unwrap_or_default();
-    let hash = control.0.passwords.hash(form.password).await;
+    let hash = control.parts.passwords.hash(form.password).await;
     let account = accounts::find(control, None).await?;
     let actor = Actor { name: email.clone(), ..Actor::command_line(&account.id) };
     let mut edit = control.edit(&actor).await?;
@@ -79,6 +79,6 @@ pub async fn complete(control: &Control, form: SetupForm) -> Result<String> {
     members::insert(&mut edit, &row, None).await?;
     edit.note("create", Object::Member, &email, None, Some(&Audited { role: Role::Owner, workspace: None }));
     edit.commit().await?;
-    control.0.setup.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    control.parts.setup.0.lock().unwrap_or_else(PoisonError::into_inner).take();
     Ok(row.id)
 }

@@ -14,7 +14,7 @@ pub async fn sign_in(control: &Control, email: &str, password: Secret<String>, o
     let attempt = attempts::begin(control, &email, origin).await?;
     let member = control.store().read().await?.member_by_email(&email).await?;
     let stored = member.as_ref().and_then(|it| it.password_hash.clone());
-    let right = control.0.passwords.verify(password, stored).await;
+    let right = control.parts.passwords.verify(password, stored).await;
     let Some(member) = member.filter(|_| right) else { return Err(ControlError::WrongCredentials) };
     attempt.succeeded(control).await?;
     let mut tx = control.store().begin().await?;
@@ -47,14 +47,14 @@ pub async fn change_password(
     let row = control.store().read().await?.member(id).await?.ok_or(ControlError::NotFound("the member"))?;
     let email = row.email.to_lowercase();
     let attempt = attempts::begin(control, &email, origin).await?;
-    if !control.0.passwords.verify(current, row.password_hash).await {
+    if !control.parts.passwords.verify(current, row.password_hash).await {
         return Err(ControlError::field("current", "this is not your password"));
     }
     attempt.succeeded(control).await?;
     let mut check = Check::default();
     check.take("password", Passwords::check(&password));
     check.done()?;
-    let hash = control.0.passwords.hash(password).await;
+    let hash = control.parts.passwords.hash(password).await;
     let mut edit = control.edit(actor).await?;
     edit.set_password(actor.account(), id, &hash).await?;
     edit.delete_sessions_of(id).await?;

@@ -43,7 +43,7 @@ async fn main() {
         slowest.0 = slowest.0.max(began.elapsed());
         if n % 10 == 0 {
             let began = Instant::now();
-            while store.fold(store.writer(), at_ms).await.unwrap() {}
+            while store.fold(store.writer(), at_ms).await.unwrap().more {}
             slowest.1 = slowest.1.max(began.elapsed());
         }
     }

@@ -1,5 +1,6 @@
 //! Fills an installation with the statistics of a past: what a page costs after a hundred million calls is measured on
-//! it. Calls are drawn with the shape of days and weeks, added up as the flush does, and written by the same code.
+//! it. Calls are drawn with the shape of days and weeks, added up as the flush does, and take the same way: packets that are
+//! made durable and added up, of two openings in turn as of two processes. The last days have a call log.
 //!
 //! `fill URL CALLS [DAYS] [SEED]`: the installation has workspaces and models already; about 500 of their pairs are used.
 #![expect(clippy::unwrap_used, reason = "a tool that cannot go on says so by panicking")]
@@ -9,7 +10,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use store::{
     Store,
-    rollup::{Batch, CallDelta, Figures, Histogram, Lane, SeriesKey},
+    call_log::CallRow,
+    rollup::{Batch, CallDelta, Figures, Histogram, Lane, Packet, SeriesKey},
 };
 
 const MINUTE: i64 = 60_000;
@@ -21,6 +23,10 @@ const PAIRS: usize = 500;
 
 /// Days of which minutes are kept; of the time before, hours are drawn at once.
 const MINUTES_KEPT: i64 = 35;
+
+/// Days that the call log is kept for, and rows of an hour at most.
+const LOG_DAYS: i64 = 7;
+const LOGGED: usize = 2_000;
 
 /// A pair and its share of the calls.
 struct Pair {
@@ -73,6 +79,7 @@ async fn main() {
 
     let store = Store::open(url).await.unwrap();
     store.migrate().await.unwrap();
+    let openings = [store.clone(), Store::open(url).await.unwrap()];
     let mut pairs = pairs(&store, &mut chance).await;
     let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
     let end = now / HOUR * HOUR;
@@ -84,7 +91,7 @@ async fn main() {
 
     let begun = Instant::now();
     let (mut total, mut written) = (0, 0_usize);
-    for hour in hours() {
+    for (seq, hour) in (1..).zip(hours()) {
         let by_minute = hour >= end - MINUTES_KEPT * DAY;
         let step = if by_minute { MINUTE } else { HOUR };
         let mut batch = Batch::default();
@@ -99,13 +106,23 @@ async fn main() {
             }
         }
         written += batch.deltas.len();
-        store.record(&batch).await.unwrap();
+        if hour >= end - LOG_DAYS * DAY {
+            batch.calls = batch.deltas.iter().take(LOGGED).zip(0..).map(|(it, n)| row(it, hour, n)).collect();
+        }
+        let opening = &openings[usize::try_from(seq % 2).unwrap()];
+        let writer = opening.writer();
+        let packet = Packet { writer: writer.to_owned(), seq, at_ms: hour + HOUR, body: batch.to_bytes() };
+        opening.append(&[packet], None).await.unwrap();
+        while opening.fold(writer, hour + HOUR).await.unwrap().more {}
         if hour % (10 * DAY) == 0 {
             eprintln!("{} days, {total} calls, {:.0} s", (hour - from) / DAY, begun.elapsed().as_secs_f64());
         }
     }
     store.forget(now - MINUTES_KEPT * DAY, now - 400 * DAY).await.unwrap();
-    store.close().await;
+    store.merge_writers(now).await.unwrap();
+    for opening in openings {
+        opening.close().await;
+    }
     println!("{total} calls in {written} pairs of minutes or hours, {:.0} s", begun.elapsed().as_secs_f64());
 }
 
@@ -197,5 +214,37 @@ fn delta(pair: &Pair, at: i64, calls: i64, chance: &mut Chance) -> CallDelta {
         },
         latency,
         ttft,
+    }
+}
+
+/// A call of a pair and minute; one in twenty was refused.
+fn row(of: &CallDelta, hour: i64, n: i64) -> CallRow {
+    let refused = n % 20 == 0;
+    let word = |it: &str| refused.then(|| it.to_owned());
+    CallRow {
+        account_id: of.series.account.clone(),
+        at_ms: of.first_at_ms,
+        id: format!("{hour:x}-{n:x}"),
+        workspace_id: of.series.workspace.clone(),
+        key_id: format!("key of {}", of.series.workspace),
+        model_code: of.series.model.clone(),
+        lane: of.series.lane.as_str().to_owned(),
+        outcome: if refused { "refused" } else { "ok" }.to_owned(),
+        status: if refused { 429 } else { 200 },
+        cause: word("requests"),
+        scope: word("workspace"),
+        window_s: refused.then_some(60),
+        explanation: None,
+        tokens_prompt: 900,
+        tokens_output: if refused { 0 } else { 250 },
+        tokens_total: if refused { 0 } else { 1_150 },
+        estimated: false,
+        streamed: false,
+        latency_us: (!refused).then_some(1_800_000),
+        ttft_us: None,
+        upstream_id: None,
+        notable: refused,
+        fell_back: false,
+        retries: 0,
     }
 }

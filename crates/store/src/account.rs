@@ -7,6 +7,7 @@ use crate::{Conn, Result, Tx};
 statements! {
     REVISION = "select revision from installation where id = 1";
     BUMP_REVISION = "update installation set revision = revision + 1 where id = 1";
+    LOCK_INSTALLATION = "update installation set revision = revision where id = 1";
     KEY_CHECK = "select key_check from installation where id = 1";
     SET_KEY_CHECK = "update installation set key_check = $1 where id = 1";
     ACCOUNTS = "select id, name, created_at, increase_validity_days, inactivity_days, max_workspaces, max_keys,
@@ -103,6 +104,11 @@ impl Conn {
 impl Tx {
     pub(crate) async fn bump_revision(&mut self) -> Result<u64> {
         run!(self, BUMP_REVISION)
+    }
+
+    /// Takes turns with edits, and with whatever else only one process may do at a time; counts as no edit.
+    pub(crate) async fn lock_installation(&mut self) -> Result<u64> {
+        run!(self, LOCK_INSTALLATION)
     }
 
     /// Sets what the key file is known by.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sqlx::FromRow;
 
-use crate::{Conn, Result, Store, Tx, connect::Engine};
+use crate::{Conn, Result, Store, Tx, connect::Engine, sql::within};
 
 /// Days that tables exist for; a day's rows are in table `day mod 16`.
 pub const SLOTS: i64 = 16;
@@ -247,9 +247,10 @@ impl Tx {
     }
 
     async fn empty(&mut self, slot: usize) -> Result<()> {
+        let patience = self.patience();
         match self.engine() {
             Engine::Sqlite(it) => sqlx::query(EMPTY_SQLITE[slot]).execute(it).await.map(drop)?,
-            Engine::Postgres(it) => sqlx::query(EMPTY_POSTGRES[slot]).execute(it).await.map(drop)?,
+            Engine::Postgres(it) => within(patience, sqlx::query(EMPTY_POSTGRES[slot]).execute(it)).await.map(drop)?,
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use sqlx::{PgPool, postgres::PgListener};
 
-use crate::{Result, Tx, connect::Engine};
+use crate::{Result, Tx, connect::Engine, open::PATIENCE, sql::within};
 
 const CHANNEL: &str = "sluice_revision";
 const TELL: &str = "notify sluice_revision";
@@ -18,9 +18,11 @@ impl Changes {
     }
 
     pub(crate) async fn listen(pool: &PgPool) -> Result<Self> {
-        let mut listener = PgListener::connect_with(pool).await?;
-        listener.listen(CHANNEL).await?;
-        Ok(Self(Some(listener)))
+        let listening = async {
+            let mut listener = PgListener::connect_with(pool).await?;
+            listener.listen(CHANNEL).await.map(|()| listener)
+        };
+        Ok(Self(Some(within(Some(PATIENCE), listening).await?)))
     }
 
     /// Returns when an edit was committed, or may have been unheard. Never returns on SQLite.
@@ -42,8 +44,9 @@ impl Changes {
 impl Tx {
     /// Tells listeners of the edit when it is committed.
     pub(crate) async fn tell(&mut self) -> Result<()> {
+        let patience = self.patience();
         if let Engine::Postgres(it) = self.engine() {
-            sqlx::query(TELL).execute(it).await?;
+            within(patience, sqlx::query(TELL).execute(it)).await?;
         }
         Ok(())
     }

@@ -4,37 +4,40 @@ use std::{
     collections::HashMap,
     ops::{Deref, DerefMut},
     path::Path,
-    str::FromStr,
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use sqlx::{
-    PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction,
-    migrate::Migrator,
-    pool::{PoolConnection, PoolOptions},
-    postgres::PgConnectOptions,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+    Connection as _, PgConnection, Postgres, Sqlite, SqliteConnection, Transaction, migrate::Migrator,
+    pool::PoolConnection,
 };
 
 pub use crate::changes::Changes;
 use crate::{
     Result, StoreError,
+    open::{Pools, without_password},
     rollup::{Newest, Parts, SeriesKey},
+    sql::within,
 };
 
 static SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("../../migrations/postgres");
 
-/// How long one waits for another process's transaction, or for a connection.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// For what may take as long as it takes: the migrator's waiting for another process, and going through whole tables.
+const UNHURRIED: &str = "set statement_timeout = 0; set idle_in_transaction_session_timeout = 0";
+const UNHURRIED_HERE: &str = "set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0";
 
-/// Between two attempts to open a file that another process is just opening.
-const AGAIN: Duration = Duration::from_millis(20);
+/// Beyond it a statement's answer does not come any more: more than PostgreSQL gives it.
+const ANSWER: Option<Duration> = Some(Duration::from_secs(20));
 
 /// An open database. Cheap to clone; all clones share connections.
 #[derive(Clone)]
-pub struct Store(Arc<Inner>);
+pub struct Store {
+    inner: Arc<Inner>,
+    /// Whether it takes connections of the process's own tasks.
+    for_tasks: bool,
+}
 
 struct Inner {
     pools: Pools,
@@ -50,18 +53,9 @@ struct Inner {
     newest: Newest,
 }
 
-enum Pools {
-    /// One writer, since SQLite has no more; readers see the last commit and are never kept waiting by it.
-    Sqlite {
-        writer: SqlitePool,
-        readers: SqlitePool,
-    },
-    Postgres(PgPool),
-}
-
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Store").field(&self.0.address).finish()
+        f.debug_tuple("Store").field(&self.inner.address).finish()
     }
 }
 
@@ -73,12 +67,14 @@ impl Store {
     /// [`StoreError::Address`] or [`StoreError::Open`], naming the address.
     pub async fn open(url: &str) -> Result<Self> {
         let address = without_password(url);
-        let pools = match url.split_once(':').map(|(scheme, _)| scheme) {
-            Some("sqlite") => open_sqlite(url, &address).await?,
-            Some("postgres" | "postgresql") => open_postgres(url, &address).await?,
-            _ => return Err(StoreError::Address { address }),
-        };
+        let pools = Pools::open(url, &address).await?;
         Ok(Self::of(pools, address))
+    }
+
+    /// The same database through connections that pages and edits do not take: for the flush, and for following edits.
+    #[must_use]
+    pub fn for_tasks(&self) -> Self {
+        Self { for_tasks: true, ..self.clone() }
     }
 
     /// Brings the schema to this version. Safe when several processes start at once.
@@ -86,31 +82,34 @@ impl Store {
     /// # Errors
     /// [`StoreError::Migrate`] when a migration fails, or the database is of a later version.
     pub async fn migrate(&self) -> Result<()> {
-        let told = |cause: String| StoreError::Migrate { address: self.0.address.clone(), cause };
-        match &self.0.pools {
+        let told = |cause: String| StoreError::Migrate { address: self.inner.address.clone(), cause };
+        match &self.inner.pools {
             Pools::Sqlite { writer, .. } => {
                 // The migrator takes no lock on SQLite; held in one immediate transaction, a second process waits.
                 let mut tx = writer.begin_with("begin immediate").await.map_err(|error| told(error.to_string()))?;
                 SQLITE.run(&mut *tx).await.map_err(|error| told(error.to_string()))?;
                 tx.commit().await.map_err(|error| told(error.to_string()))
             }
-            Pools::Postgres(pool) => POSTGRES.run(pool).await.map_err(|error| told(error.to_string())),
+            Pools::Postgres { pages: pool, .. } => {
+                let words = |error: sqlx::Error| told(error.to_string());
+                // Not given back: neither its settings nor, after a failure, the migrator's lock may stay with the pool.
+                let mut conn = pool.acquire().await.map_err(words)?.detach();
+                sqlx::raw_sql(UNHURRIED).execute(&mut conn).await.map_err(words)?;
+                POSTGRES.run(&mut conn).await.map_err(|error| told(error.to_string()))?;
+                conn.close().await.map_err(words)
+            }
         }?;
         self.pack_old_rows().await
     }
 
     /// Opens a SQLite file to look at it as it is: nothing is written, neither into it nor beside it.
     pub(crate) async fn open_file(path: &Path) -> Result<Self> {
-        let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(PATIENCE);
-        let pool = PoolOptions::<Sqlite>::new().max_connections(1).acquire_timeout(PATIENCE);
         let address = path.display().to_string();
-        let failed = |error| StoreError::Open { address: address.clone(), cause: engine_words(&error) };
-        let readers = pool.connect_with(options).await.map_err(failed)?;
-        Ok(Self::of(Pools::Sqlite { writer: readers.clone(), readers }, address))
+        Ok(Self::of(Pools::open_file(path, &address).await?, address))
     }
 
     fn of(pools: Pools, address: String) -> Self {
-        Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             pools,
             address,
             series: Mutex::default(),
@@ -118,7 +117,8 @@ impl Store {
             writer_number: i64::try_from(once() >> 1).unwrap_or(0).max(1),
             parts: tokio::sync::Mutex::default(),
             newest: Newest::default(),
-        }))
+        });
+        Self { inner, for_tasks: false }
     }
 
     /// The version of the newest migration that this program knows.
@@ -132,9 +132,9 @@ impl Store {
     /// # Errors
     /// When the database is gone.
     pub async fn changes(&self) -> Result<Changes> {
-        match &self.0.pools {
+        match &self.inner.pools {
             Pools::Sqlite { .. } => Ok(Changes::none()),
-            Pools::Postgres(pool) => Changes::listen(pool).await,
+            Pools::Postgres { tasks, .. } => Changes::listen(tasks).await,
         }
     }
 
@@ -143,10 +143,19 @@ impl Store {
     /// # Errors
     /// When none is free in time or the database is gone.
     pub async fn read(&self) -> Result<Conn> {
-        Ok(Conn(match &self.0.pools {
-            Pools::Sqlite { readers, .. } => Held::Sqlite(readers.acquire().await?),
-            Pools::Postgres(pool) => Held::Postgres(pool.acquire().await?),
-        }))
+        Ok(match &self.inner.pools {
+            Pools::Sqlite { readers, task_readers, .. } => {
+                let pool = self.own(readers, task_readers);
+                Conn { held: Held::Sqlite(pool.acquire().await?), patience: None }
+            }
+            Pools::Postgres { pages, tasks } => {
+                Conn { held: Held::Postgres(self.own(pages, tasks).acquire().await?), patience: ANSWER }
+            }
+        })
+    }
+
+    fn own<'a, T>(&self, of_pages: &'a T, of_tasks: &'a T) -> &'a T {
+        if self.for_tasks { of_tasks } else { of_pages }
     }
 
     /// A transaction that may write. Dropped without [`Tx::commit`], it changes nothing.
@@ -154,11 +163,42 @@ impl Store {
     /// # Errors
     /// When the database is busy for too long, or gone.
     pub async fn begin(&self) -> Result<Tx> {
-        Ok(Tx(Conn(match &self.0.pools {
+        Ok(Tx(match &self.inner.pools {
             // Upgrading a deferred transaction would fail at once instead of waiting.
-            Pools::Sqlite { writer, .. } => Held::SqliteTx(writer.begin_with("begin immediate").await?),
-            Pools::Postgres(pool) => Held::PostgresTx(pool.begin().await?),
-        })))
+            Pools::Sqlite { writer, .. } => {
+                Conn { held: Held::SqliteTx(writer.begin_with("begin immediate").await?), patience: None }
+            }
+            Pools::Postgres { pages, tasks } => {
+                let begun = self.own(pages, tasks).begin();
+                Conn { held: Held::PostgresTx(within(ANSWER, begun).await?), patience: ANSWER }
+            }
+        }))
+    }
+
+    /// A transaction that may write, however long it takes.
+    ///
+    /// # Errors
+    /// When the database is busy for too long, or gone.
+    pub(crate) async fn begin_unhurried(&self) -> Result<Tx> {
+        let mut tx = self.begin().await?;
+        tx.take_time().await?;
+        Ok(tx)
+    }
+
+    /// Everything as of one instant, however long reading it takes.
+    ///
+    /// # Errors
+    /// When none is free in time or the database is gone.
+    pub(crate) async fn as_of_now(&self) -> Result<Conn> {
+        let mut conn = match &self.inner.pools {
+            Pools::Sqlite { readers, .. } => Conn { held: Held::SqliteTx(readers.begin().await?), patience: None },
+            Pools::Postgres { pages, .. } => {
+                let begun = pages.begin_with("begin isolation level repeatable read");
+                Conn { held: Held::PostgresTx(within(ANSWER, begun).await?), patience: ANSWER }
+            }
+        };
+        conn.take_time().await?;
+        Ok(conn)
     }
 
     /// A transaction for an edit of what is configured: bumps the installation's revision first, which on PostgreSQL
@@ -175,49 +215,47 @@ impl Store {
 
     /// The address it was opened with, without a password.
     pub fn address(&self) -> &str {
-        &self.0.address
+        &self.inner.address
     }
 
     /// Whether this is PostgreSQL, where several processes may share one store.
     pub fn is_postgres(&self) -> bool {
-        matches!(self.0.pools, Pools::Postgres(_))
+        matches!(self.inner.pools, Pools::Postgres { .. })
     }
 
     /// Waits until every connection is given back and closed.
     pub async fn close(&self) {
-        match &self.0.pools {
-            Pools::Sqlite { writer, readers } => {
-                readers.close().await;
-                writer.close().await;
-            }
-            Pools::Postgres(pool) => pool.close().await,
-        }
+        self.inner.pools.close().await;
     }
 
     /// The name under which this opening of the database writes statistics; no other ever had it.
     pub fn writer(&self) -> &str {
-        &self.0.writer
+        &self.inner.writer
     }
 
     pub(crate) fn writer_number(&self) -> i64 {
-        self.0.writer_number
+        self.inner.writer_number
     }
 
     pub(crate) fn newest(&self) -> &Newest {
-        &self.0.newest
+        &self.inner.newest
     }
 
     pub(crate) fn parts(&self) -> &tokio::sync::Mutex<Parts> {
-        &self.0.parts
+        &self.inner.parts
     }
 
     pub(crate) fn series_cache(&self) -> &Mutex<HashMap<SeriesKey, i64>> {
-        &self.0.series
+        &self.inner.series
     }
 }
 
 /// A connection for reading; carries every query of the crate.
-pub struct Conn(Held);
+pub struct Conn {
+    held: Held,
+    /// How long a statement may go unanswered; the server's own limit is shorter, so that then there is no server.
+    patience: Option<Duration>,
+}
 
 enum Held {
     Sqlite(PoolConnection<Sqlite>),
@@ -233,12 +271,24 @@ pub(crate) enum Engine<'c> {
 
 impl Conn {
     pub(crate) fn engine(&mut self) -> Engine<'_> {
-        match &mut self.0 {
+        match &mut self.held {
             Held::Sqlite(it) => Engine::Sqlite(it),
             Held::SqliteTx(it) => Engine::Sqlite(it),
             Held::Postgres(it) => Engine::Postgres(it),
             Held::PostgresTx(it) => Engine::Postgres(it),
         }
+    }
+
+    pub(crate) const fn patience(&self) -> Option<Duration> {
+        self.patience
+    }
+
+    async fn take_time(&mut self) -> Result<()> {
+        self.patience = None;
+        if let Engine::Postgres(it) = self.engine() {
+            sqlx::raw_sql(UNHURRIED_HERE).execute(it).await?;
+        }
+        Ok(())
     }
 }
 
@@ -264,122 +314,17 @@ impl Tx {
     /// # Errors
     /// When the database cannot; then nothing was changed.
     pub async fn commit(self) -> Result<()> {
-        match self.0.0 {
+        let Conn { held, patience } = self.0;
+        match held {
             Held::SqliteTx(tx) => tx.commit().await?,
-            Held::PostgresTx(tx) => tx.commit().await?,
+            Held::PostgresTx(tx) => within(patience, tx.commit()).await?,
             Held::Sqlite(_) | Held::Postgres(_) => unreachable!("a Tx is made by Store::begin alone"),
         }
         Ok(())
     }
 }
 
-async fn open_sqlite(url: &str, address: &str) -> Result<Pools> {
-    let told = |cause: String| StoreError::Open { address: address.to_owned(), cause };
-    let options = SqliteConnectOptions::from_str(url).map_err(|error| told(error.to_string()))?;
-    if let Some(folder) = options.get_filename().parent().filter(|it| !it.as_os_str().is_empty()) {
-        make_folder(folder).map_err(|error| told(format!("folder {} cannot be made: {error}", folder.display())))?;
-    }
-    let options = options.foreign_keys(true).busy_timeout(PATIENCE).statement_cache_capacity(256);
-    let writing = options
-        .clone()
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        // `normal` may lose the last commits at a power cut, and no committed change may be lost.
-        .synchronous(SqliteSynchronous::Full);
-    let pool = || PoolOptions::<Sqlite>::new().acquire_timeout(PATIENCE).test_before_acquire(false);
-    let connect = || {
-        let one = pool().max_connections(1).min_connections(1).idle_timeout(None).max_lifetime(None);
-        one.connect_with(writing.clone())
-    };
-    let since = Instant::now();
-    let writer = loop {
-        match connect().await {
-            Ok(writer) => break writer,
-            // While another process switches the file to its journal mode, SQLite says so at once whatever its time-out.
-            Err(error) if is_locked(&error) && since.elapsed() < PATIENCE => tokio::time::sleep(AGAIN).await,
-            Err(error) => return Err(told(engine_words(&error))),
-        }
-    };
-    let readers = pool().max_connections(8).connect_lazy_with(options.read_only(true));
-    Ok(Pools::Sqlite { writer, readers })
-}
-
-/// Whether SQLite says `SQLITE_BUSY`, plain or extended.
-fn is_locked(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|it| it.code()).and_then(|it| it.parse::<i32>().ok());
-    code.is_some_and(|it| it & 0xff == 5)
-}
-
-async fn open_postgres(url: &str, address: &str) -> Result<Pools> {
-    let told = |cause: String| StoreError::Open { address: address.to_owned(), cause };
-    let options = PgConnectOptions::from_str(url)
-        .map_err(|error| told(error.to_string()))?
-        .application_name("sluice")
-        .options([("statement_timeout", "15s"), ("idle_in_transaction_session_timeout", "15s")])
-        .statement_cache_capacity(256);
-    PoolOptions::<Postgres>::new()
-        .max_connections(12)
-        .acquire_timeout(PATIENCE)
-        .connect_with(options)
-        .await
-        .map(Pools::Postgres)
-        .map_err(|error| told(engine_words(&error)))
-}
-
 /// A number that comes up once: the standard library's hashers begin with random keys.
 fn once() -> u64 {
     std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id())
-}
-
-/// The data folder is its owner's alone: it holds people's addresses and the file that opens sealed credentials.
-pub(crate) fn make_folder(folder: &Path) -> std::io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
-}
-
-/// What the engine itself said, without the library's wrapping.
-pub(crate) fn engine_words(error: &sqlx::Error) -> String {
-    match error {
-        sqlx::Error::Database(told) => told.message().to_owned(),
-        sqlx::Error::Io(told) => told.to_string(),
-        sqlx::Error::PoolTimedOut => "no connection in time".to_owned(),
-        other => other.to_string(),
-    }
-}
-
-/// `postgres://user:secret@host/db` → `postgres://user@host/db`; parameters go too, since they can hold a password.
-pub(crate) fn without_password(url: &str) -> String {
-    let url = url.split_once('?').map_or(url, |(front, _)| front);
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return url.to_owned();
-    };
-    match rest.rsplit_once('@') {
-        Some((user, host)) => {
-            let user = user.split_once(':').map_or(user, |(name, _)| name);
-            format!("{scheme}://{user}@{host}")
-        }
-        None => url.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_shown_without_its_password() {
-        for (url, shown) in [
-            ("postgres://sluice:p@ss:word@db/sluice?password=x", "postgres://sluice@db/sluice"),
-            ("postgres://db/sluice", "postgres://db/sluice"),
-            ("sqlite://data/sluice.db", "sqlite://data/sluice.db"),
-        ] {
-            assert_eq!(without_password(url), shown);
-        }
-    }
 }

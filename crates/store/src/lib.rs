@@ -16,6 +16,7 @@ mod error;
 pub mod increase;
 pub mod member;
 pub mod model;
+mod open;
 mod plan;
 pub mod provider;
 pub mod provider_object;

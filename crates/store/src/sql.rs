@@ -1,5 +1,7 @@
 //! How a statement is written once and run on either engine.
 
+use std::{io, time::Duration};
+
 /// A statement's name and text.
 pub type Statement = (&'static str, &'static str);
 
@@ -19,6 +21,7 @@ pub const STATEMENTS: &[&[Statement]] = &[
     crate::rollup::WRITE,
     crate::rollup::SUMS,
     crate::rollup::FOLD,
+    crate::rollup::MERGE,
     crate::rollup::PARTS,
     crate::rollup::OLD,
     crate::session::STATEMENTS,
@@ -36,14 +39,28 @@ macro_rules! statements {
     };
 }
 
+/// What a statement answers, unless it does not for so long. What was asked may then have been done or not.
+pub(crate) async fn within<T>(
+    patience: Option<Duration>,
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    match patience {
+        None => answer.await,
+        Some(limit) => tokio::time::timeout(limit, answer)
+            .await
+            .unwrap_or_else(|_| Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer in time")))),
+    }
+}
+
 /// Runs the same query with the same arguments on whichever engine `$conn` belongs to.
 macro_rules! on_engine {
-    ($conn:expr, $query:expr, $fetch:ident $(, $arg:expr)*) => {
+    ($conn:expr, $query:expr, $fetch:ident $(, $arg:expr)*) => {{
+        let patience = $conn.patience();
         match $conn.engine() {
             $crate::connect::Engine::Sqlite(it) => $query$(.bind($arg))*.$fetch(it).await,
-            $crate::connect::Engine::Postgres(it) => $query$(.bind($arg))*.$fetch(it).await,
+            $crate::connect::Engine::Postgres(it) => $crate::sql::within(patience, $query$(.bind($arg))*.$fetch(it)).await,
         }
-    };
+    }};
 }
 
 /// Every row, as `$row`.
@@ -70,15 +87,17 @@ macro_rules! scalar {
 
 /// Changes rows and tells how many.
 macro_rules! run {
-    ($conn:expr, $sql:expr $(, $arg:expr)* $(,)?) => {
+    ($conn:expr, $sql:expr $(, $arg:expr)* $(,)?) => {{
+        let patience = $conn.patience();
         match $conn.engine() {
             $crate::connect::Engine::Sqlite(it) => {
                 sqlx::query($sql)$(.bind($arg))*.execute(it).await.map(|done| done.rows_affected())
             }
             $crate::connect::Engine::Postgres(it) => {
-                sqlx::query($sql)$(.bind($arg))*.execute(it).await.map(|done| done.rows_affected())
+                let done = $crate::sql::within(patience, sqlx::query($sql)$(.bind($arg))*.execute(it)).await;
+                done.map(|done| done.rows_affected())
             }
         }
         .map_err($crate::StoreError::from)
-    };
+    }};
 }

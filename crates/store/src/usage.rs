@@ -5,9 +5,13 @@ use std::collections::BTreeMap;
 use sqlx::FromRow;
 
 use crate::{
-    Conn, Result, StoreError, Tx,
+    Conn, Result, Store, StoreError, Tx,
     rollup::bytes::{Bytes, Reading, Texts},
+    transfer::ALIVE_MS,
 };
+
+/// What ended longer ago left no charges that still count.
+pub const ADOPTED_MS: i64 = 120_000;
 
 statements! {
     ADD_USAGE = "insert into usage_packet (node, at_us, until_us, body)
@@ -28,6 +32,16 @@ statements! {
         on conflict (node) do update
         set boot = excluded.boot, at_us = excluded.at_us, at_ms = excluded.at_ms, clean = excluded.clean";
     HEARTBEAT = "select boot, at_us, at_ms, clean from usage_heartbeat where node = $1";
+    FORGET_BEATS = "delete from usage_heartbeat where at_ms < $1 returning node";
+    // Of processes that ended lately: cleanly, or so that no sign of life came since.
+    ENDED = "select node, boot, at_us, at_ms, clean
+        from usage_heartbeat
+        where node <> $1 and at_ms >= $2 and (clean or at_ms <= $3)
+        order by at_ms desc, node";
+    // Whoever renames the sign of life has what belongs to it; one that came back to life meanwhile keeps its own.
+    TAKE_BEAT = "update usage_heartbeat set node = $1, at_ms = $4, clean = $5 where node = $2 and at_us = $3";
+    TAKE_USAGE = "update usage_packet set node = $1 where node = $2";
+    TAKE_OLD_USAGE = "update usage_bucket set node = $1 where node = $2";
 }
 
 /// What one workspace was charged in one bucket of one model; as a change, or as the sum of all changes.
@@ -62,6 +76,13 @@ pub struct Heartbeat {
     pub at_ms: i64,
     /// Whether the process stopped after writing everything.
     pub clean: bool,
+}
+
+#[derive(FromRow)]
+struct Ended {
+    node: String,
+    #[sqlx(flatten)]
+    beat: Heartbeat,
 }
 
 /// One flush of a process's charges.
@@ -130,6 +151,25 @@ impl Tx {
         Ok(())
     }
 
+    /// Gives `node`, which has no sign of life of its own, what the process kept that was the last to end, if one ended
+    /// within [`ADOPTED_MS`]: as after a move to another database, machine or address. Answers whose it was and its last
+    /// sign of life; from now on it is that of `node`, which runs.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub async fn adopt_usage(&mut self, node: &str, now_ms: i64) -> Result<Option<(String, Heartbeat)>> {
+        let ended = all!(self, Ended, ENDED, node, now_ms - ADOPTED_MS, now_ms - ALIVE_MS)?;
+        for Ended { node: former, beat } in ended {
+            self.forget_usage(node).await?;
+            if run!(self, TAKE_BEAT, node, &former, beat.at_us, now_ms, false)? > 0 {
+                run!(self, TAKE_USAGE, node, &former)?;
+                run!(self, TAKE_OLD_USAGE, node, &former)?;
+                return Ok(Some((former, beat)));
+            }
+        }
+        Ok(None)
+    }
+
     /// Forgets everything that `node` keeps: its clock began anew.
     ///
     /// # Errors
@@ -137,6 +177,20 @@ impl Tx {
     pub async fn forget_usage(&mut self, node: &str) -> Result<u64> {
         run!(self, FORGET_OLD_USAGE, node, i64::MAX)?;
         run!(self, FORGET_ALL_USAGE, node)
+    }
+}
+
+impl Store {
+    /// Forgets processes that gave no sign of life since `before_ms`, and what they kept.
+    ///
+    /// # Errors
+    /// When the database cannot; then nothing was forgotten.
+    pub async fn forget_nodes(&self, before_ms: i64) -> Result<()> {
+        let mut tx = self.begin().await?;
+        for (node,) in all!(tx, (String,), FORGET_BEATS, before_ms)? {
+            tx.forget_usage(&node).await?;
+        }
+        tx.commit().await
     }
 }
 

@@ -3,7 +3,7 @@
 
 use sqlx::FromRow;
 
-use super::Batch;
+use super::{Batch, packet};
 use crate::{Result, Store, usage::UsageFlush};
 
 statements! {
@@ -14,11 +14,13 @@ statements! {
         set seq = excluded.seq, at_ms = excluded.at_ms
         where flush_writer.seq < excluded.seq";
     ADD_PENDING = "insert into flush_pending (writer, seq, at_ms, body) values ($1, $2, $3, $4)";
+    // What a later version wrote, which its first byte tells, waits for that version and keeps nobody up.
     PENDING = "select writer, seq, body
         from flush_pending
-        where writer = $1 or at_ms < $2
+        where (writer = $1 or at_ms < $2) and substr(body, 1, 1) <= $3 and (writer > $4 or (writer = $4 and seq > $5))
         order by writer, seq
-        limit $3";
+        limit $6";
+    LATER_PENDING = "select count(*) from flush_pending where (writer = $1 or at_ms < $2) and substr(body, 1, 1) > $3";
     TAKE_PENDING = "delete from flush_pending where writer = $1 and seq = $2";
     FORGET_WRITERS = "delete from flush_writer where at_ms < $1";
 }
@@ -40,6 +42,15 @@ pub struct Packet {
     pub at_ms: i64,
     /// A [`Batch`] as bytes; empty if nothing was counted.
     pub body: Vec<u8>,
+}
+
+/// What is left after packets were added up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Folded {
+    /// Whether more may wait that can be added up.
+    pub more: bool,
+    /// Packets that cannot be read: damaged, or written by a later version of the program. They stay where they are.
+    pub unreadable: u64,
 }
 
 #[derive(FromRow)]
@@ -72,21 +83,16 @@ impl Store {
         tx.commit().await
     }
 
-    /// Adds what waits of the run `writer`, and of runs that are gone, to the roll-ups. Answers whether more may wait.
+    /// Adds what waits of the run `writer`, and of runs that are gone, to the roll-ups.
     ///
     /// # Errors
     /// When the database cannot; then everything waits as before.
-    pub async fn fold(&self, writer: &str, now_ms: i64) -> Result<bool> {
-        let waiting = {
-            let mut conn = self.read().await?;
-            all!(conn, Pending, PENDING, writer, now_ms - ORPHANED_MS, AT_ONCE)?
-        };
-        let more = waiting.len() == usize::try_from(AT_ONCE).unwrap_or(0);
-        // What a later version wrote waits for it.
-        let waiting = waiting.into_iter().filter_map(|it| Some((Batch::from_bytes(&it.body)?, it.writer, it.seq)));
-        let waiting: Vec<_> = waiting.collect();
+    pub async fn fold(&self, writer: &str, now_ms: i64) -> Result<Folded> {
+        // On SQLite there is one process: whatever others left is of runs that are gone.
+        let orphaned_ms = if self.is_postgres() { now_ms - ORPHANED_MS } else { i64::MAX };
+        let (waiting, folded) = self.waiting(writer, orphaned_ms).await?;
         if waiting.is_empty() {
-            return Ok(false);
+            return Ok(folded);
         }
         for (batch, ..) in &waiting {
             self.number(&batch.deltas).await?;
@@ -102,11 +108,35 @@ impl Store {
                 all.append(batch);
             }
         }
-        self.add(&mut tx, &mut parts, &all).await?;
+        self.add(&mut tx, &mut parts, &all, now_ms).await?;
         tx.commit().await?;
         parts.keep_latest();
         *kept = parts;
-        Ok(more)
+        Ok(folded)
+    }
+
+    /// Packets that can be read, and what is left beside them.
+    async fn waiting(&self, writer: &str, orphaned_ms: i64) -> Result<(Vec<(Batch, String, i64)>, Folded)> {
+        let version: &[u8] = &[packet::VERSION];
+        let mut conn = self.read().await?;
+        let later = scalar!(conn, i64, LATER_PENDING, writer, orphaned_ms, version)?;
+        let mut folded = Folded { more: false, unreadable: u64::try_from(later).unwrap_or(0) };
+        let mut waiting = Vec::new();
+        let mut after = (String::new(), i64::MIN);
+        loop {
+            let page = all!(conn, Pending, PENDING, writer, orphaned_ms, version, &after.0, after.1, AT_ONCE)?;
+            folded.more = page.len() == usize::try_from(AT_ONCE).unwrap_or(0);
+            for Pending { writer, seq, body } in page {
+                after = (writer.clone(), seq);
+                match Batch::from_bytes(&body) {
+                    Some(batch) => waiting.push((batch, writer, seq)),
+                    None => folded.unreadable += 1,
+                }
+            }
+            if !folded.more || !waiting.is_empty() {
+                return Ok((waiting, folded));
+            }
+        }
     }
 
     /// Forgets the numbers of runs that ended before `before_ms`: packets of theirs can no longer be told from new ones.
@@ -122,10 +152,15 @@ impl Store {
 }
 
 impl Batch {
+    /// Adds everything that another packet has; packets have no usage.
     fn append(&mut self, other: Self) {
-        self.deltas.extend(other.deltas);
-        self.calls.extend(other.calls);
-        self.keys_used.extend(other.keys_used);
-        self.peaks.extend(other.peaks);
+        // Named one by one, so that a field to come cannot be forgotten here.
+        let Self { deltas, calls, gaps, keys_used, peaks, usage } = other;
+        debug_assert!(usage.is_none(), "charges are made durable with a packet, not in it");
+        self.deltas.extend(deltas);
+        self.calls.extend(calls);
+        self.gaps.extend(gaps);
+        self.keys_used.extend(keys_used);
+        self.peaks.extend(peaks);
     }
 }

@@ -7,15 +7,13 @@ use sqlx::Row;
 
 use super::{
     BUCKETS, Figures, Histogram, Lane, Level,
+    merge::NOBODY,
     parts::{Cell, Entry, Lanes},
 };
 use crate::{Result, Store, connect::Engine};
 
 /// Rows of one page.
 const ROWS: i64 = 2_000;
-
-/// The writer under which they go on: no opening has this number.
-const BEFORE: i64 = 0;
 
 macro_rules! columns {
     ([] $($(#[$doc:meta])* $name:ident;)*) => { concat!($(", c.", stringify!($name)),*) };
@@ -81,6 +79,7 @@ macro_rules! read {
 impl Store {
     /// Packs what earlier versions recorded; does nothing when that was done.
     pub(crate) async fn pack_old_rows(&self) -> Result<()> {
+        // Once without a lock, since it is nearly always done; and again when nobody else can be about it.
         let any = {
             let mut conn = self.read().await?;
             optional!(conn, (i64,), ANY_OLD_DAY)?
@@ -88,7 +87,11 @@ impl Store {
         if any.is_none() {
             return Ok(());
         }
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_unhurried().await?;
+        tx.lock_installation().await?;
+        if optional!(tx, (i64,), ANY_OLD_DAY)?.is_none() {
+            return Ok(());
+        }
         let tables = [
             (Level::Minute, OLD_MINUTES, FORGET_OLD_MINUTES),
             (Level::Hour, OLD_HOURS, FORGET_OLD_HOURS),
@@ -110,7 +113,7 @@ impl Store {
                 };
                 let last = rows.last().map(|it| (it.at_ms, it.series));
                 let packed: Vec<_> = rows.iter().map(|it| (it.series, it.at_ms, it.cell.pack(it.at_ms))).collect();
-                tx.keep_series(level, BEFORE, &packed).await?;
+                tx.keep_series(level, NOBODY, &packed).await?;
                 for row in rows.into_iter().filter(|it| it.pair) {
                     let Some(lane) = Lane::parse(&row.lane) else { continue };
                     let entry = Entry { first_at_ms: row.cell.first_at_ms, figures: row.cell.figures };
@@ -119,7 +122,7 @@ impl Store {
                 // Of what lies before the last row's instant, nothing more comes.
                 let complete = |at_ms: i64| last.is_none_or(|it| at_ms < it.0);
                 for ((at_ms, lanes), entries) in sums.extract_if(.., |it, _| complete(it.0)) {
-                    tx.keep_sum(&lanes, level, at_ms, BEFORE, &entries).await?;
+                    tx.keep_sum(&lanes, level, at_ms, NOBODY, &entries).await?;
                 }
                 let Some(last) = last else { break };
                 after = last;
@@ -185,7 +188,7 @@ mod tests {
             for step_ms in [60_000, 3_600_000, DAY] {
                 let points = conn.points(&all("w"), day, step_ms, 3 * DAY).await.unwrap();
                 assert_eq!(points.iter().map(|it| it.figures.calls).collect::<Vec<_>>(), [5]);
-                let histograms = conn.histograms(&all(""), day, step_ms, 3 * DAY).await.unwrap();
+                let (_, histograms) = conn.course(&all(""), day, step_ms, 3 * DAY).await.unwrap();
                 assert_eq!(histograms.iter().map(|it| it.ttft.0[BUCKETS - 1]).collect::<Vec<_>>(), [3]);
             }
         }

@@ -6,8 +6,9 @@ use super::{
 };
 use crate::{call_log::CallRow, refusal::Gap};
 
-/// The way of writing, so that a later one can be told from it.
-const VERSION: u8 = 2;
+/// The way of writing, so that a later one can be told from it. The first one had no gaps, and knew less of a call; what it
+/// wrote is still read.
+pub(super) const VERSION: u8 = 2;
 
 impl Batch {
     /// Everything but [`Self::usage`], as bytes.
@@ -56,9 +57,7 @@ impl Batch {
     /// What [`Self::to_bytes`] wrote; `None` for anything else.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let mut from = Reading(bytes);
-        if from.byte()? != VERSION {
-            return None;
-        }
+        let version = from.byte().filter(|it| (1..=VERSION).contains(it))?;
         let texts = from.many(Reading::text)?;
         let text = |from: &mut Reading<'_>| texts.get(from.length()?).map(|it| (*it).to_owned());
         let batch = Self {
@@ -81,12 +80,8 @@ impl Batch {
                 })?;
                 Some(CallDelta { series, first_at_ms, figures, latency, ttft })
             })?,
-            calls: from.many(|from| read_call(from, &text))?,
-            gaps: from.many(|from| {
-                let (account, workspace) = (text(from)?, text(from)?);
-                let (at_ms, calls) = (from.number()?, from.number()?);
-                Some(Gap { account, at_ms, workspace, notable: from.flag()?, calls })
-            })?,
+            calls: from.many(|from| read_call(from, version, &text))?,
+            gaps: if version > 1 { from.many(|from| read_gap(from, &text))? } else { Vec::new() },
             keys_used: from.many(|from| Some((text(from)?, from.number()?)))?,
             peaks: from.many(|from| {
                 Some(Peak { account: text(from)?, model: text(from)?, at_ms: from.number()?, tokens: from.number()? })
@@ -118,7 +113,17 @@ fn call<'a>(body: &mut Bytes, texts: &mut Texts<'a>, it: &'a CallRow) {
     body.number(it.retries);
 }
 
-fn read_call(from: &mut Reading<'_>, text: &impl Fn(&mut Reading<'_>) -> Option<String>) -> Option<CallRow> {
+fn read_gap(from: &mut Reading<'_>, text: &impl Fn(&mut Reading<'_>) -> Option<String>) -> Option<Gap> {
+    let (account, workspace) = (text(from)?, text(from)?);
+    let (at_ms, calls) = (from.number()?, from.number()?);
+    Some(Gap { account, at_ms, workspace, notable: from.flag()?, calls })
+}
+
+fn read_call(
+    from: &mut Reading<'_>,
+    version: u8,
+    text: &impl Fn(&mut Reading<'_>) -> Option<String>,
+) -> Option<CallRow> {
     let own = |from: &mut Reading<'_>| from.text().map(ToOwned::to_owned);
     Some(CallRow {
         account_id: text(from)?,
@@ -143,8 +148,8 @@ fn read_call(from: &mut Reading<'_>, text: &impl Fn(&mut Reading<'_>) -> Option<
         estimated: from.flag()?,
         streamed: from.flag()?,
         notable: from.flag()?,
-        fell_back: from.flag()?,
-        retries: from.number()?,
+        fell_back: version > 1 && from.flag()?,
+        retries: if version > 1 { from.number()? } else { 0 },
     })
 }
 
@@ -210,6 +215,20 @@ mod tests {
         let (batch, back) = (batch(), Batch::from_bytes(&batch().to_bytes()).unwrap());
         assert_eq!((batch.deltas, batch.calls), (back.deltas, back.calls));
         assert_eq!((batch.keys_used, batch.peaks, batch.gaps), (back.keys_used, back.peaks, back.gaps));
+    }
+
+    #[test]
+    fn what_the_first_version_wrote_is_read() {
+        let batch = Batch { gaps: Vec::new(), keys_used: Vec::new(), peaks: Vec::new(), ..batch() };
+        let second = batch.to_bytes();
+        // The end of the call: whether it fell back, and its retries; then no gap, no key, no peak.
+        let (front, end) = second.split_at(second.len() - 5);
+        assert_eq!(end, [1, 6, 0, 0, 0]);
+        let first = [&[1], &front[1..], &[0, 0]].concat();
+        let back = Batch::from_bytes(&first).unwrap();
+        assert_eq!(back.deltas, batch.deltas);
+        assert_eq!(back.calls, [CallRow { fell_back: false, retries: 0, ..batch.calls[0].clone() }]);
+        assert!(Batch::from_bytes(&first[..first.len() - 1]).is_none());
     }
 
     #[test]

@@ -155,6 +155,12 @@ fn damaged() -> StoreError {
     StoreError::Refused(sqlx::Error::Decode("a row of the roll-ups is damaged".into()))
 }
 
+/// Whether an hour or day ended so long ago that its rows may have been merged (see `merge`), so that what memory holds of
+/// them counts no more. Minutes never are.
+pub(super) fn is_late(level: Level, at_ms: i64, now_ms: i64) -> bool {
+    level != Level::Minute && at_ms.saturating_add(2 * level.ms()) <= now_ms
+}
+
 /// Whose pairs lie together in a row.
 pub(super) type Lanes = (String, &'static str);
 
@@ -187,11 +193,15 @@ impl Parts {
     pub(super) async fn add(
         &mut self,
         tx: &mut Tx,
-        writer: i64,
+        (writer, now_ms): (i64, i64),
         newest: &Newest,
         changes: &BTreeMap<(i64, i64), Cell>,
         pairs: &HashMap<i64, Lanes>,
     ) -> Result<()> {
+        let first_ms = changes.keys().map(|it| it.1).min().unwrap_or(i64::MAX);
+        if is_late(Level::Hour, Level::Hour.floor(first_ms), now_ms) {
+            tx.lock_installation().await?;
+        }
         for level in Level::ALL {
             let known_ms = newest.of(level).load(Ordering::Relaxed);
             let mut merged: BTreeMap<(i64, i64), Cell> = BTreeMap::new();
@@ -205,10 +215,10 @@ impl Parts {
             let mut touched: BTreeMap<(i64, Lanes), Vec<(i64, Entry)>> = BTreeMap::new();
             for ((at_ms, series), change) in merged {
                 let key = (level, at_ms, series);
-                let own = match self.cells.get(&key) {
-                    Some(own) => Some(*own),
+                let own = match self.cells.remove(&key) {
+                    Some(own) if !is_late(level, at_ms, now_ms) => Some(own),
                     None if at_ms > known_ms => None,
-                    None => tx.own_cell(series, level, at_ms, writer).await?,
+                    _ => tx.own_cell(series, level, at_ms, writer).await?,
                 };
                 let mut total = change;
                 if let Some(own) = &own {
@@ -225,9 +235,9 @@ impl Parts {
             for ((at_ms, lanes), totals) in touched {
                 let key = (level, at_ms, lanes);
                 let mut entries = match self.sums.remove(&key) {
-                    Some(entries) => entries,
+                    Some(entries) if !is_late(level, at_ms, now_ms) => entries,
                     None if at_ms > known_ms => BTreeMap::new(),
-                    None => tx.own_sum(&key.2, level, at_ms, writer).await?,
+                    _ => tx.own_sum(&key.2, level, at_ms, writer).await?,
                 };
                 entries.extend(totals);
                 let (account, lane) = &key.2;
@@ -251,12 +261,18 @@ impl Parts {
 }
 
 impl Conn {
-    async fn own_cell(&mut self, series: i64, level: Level, at_ms: i64, writer: i64) -> Result<Option<Cell>> {
+    pub(super) async fn own_cell(
+        &mut self,
+        series: i64,
+        level: Level,
+        at_ms: i64,
+        writer: i64,
+    ) -> Result<Option<Cell>> {
         let found = optional!(self, (i64, Vec<u8>), OWN_SERIES, series, level.ms(), at_ms, writer)?;
         found.map(|(at_ms, body)| Cell::unpack(at_ms, &body)).transpose()
     }
 
-    async fn own_sum(
+    pub(super) async fn own_sum(
         &mut self,
         (account, lane): &Lanes,
         level: Level,
@@ -288,13 +304,14 @@ impl Tx {
     }
 
     async fn keep_rows(&mut self, which: usize, level: Level, writer: i64, rows: &[(i64, i64, Vec<u8>)]) -> Result<()> {
+        let patience = self.patience();
         macro_rules! write {
             ($sql:expr, $conn:expr) => {{
                 let mut query = sqlx::query($sql);
                 for (series, at_ms, body) in rows {
                     query = query.bind(*series).bind(level.ms()).bind(*at_ms).bind(writer).bind(body.as_slice());
                 }
-                query.execute($conn).await.map(drop)?
+                crate::sql::within(patience, query.execute($conn)).await.map(drop)?
             }};
         }
         match self.engine() {

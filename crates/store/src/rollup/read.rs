@@ -56,20 +56,23 @@ impl Conn {
         Ok(steps.into_iter().map(point).collect())
     }
 
-    /// The histograms of latency and time to the first token in each `step_ms` of `range`, as [`Self::points`].
+    /// The same with the histograms of latency and time to the first token, from one reading of the rows.
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn histograms(
+    pub async fn course(
         &mut self,
         series: &SeriesKey,
         range: TimeRange,
         step_ms: i64,
         now_ms: i64,
-    ) -> Result<Vec<HistogramPoint>> {
+    ) -> Result<(Vec<Point>, Vec<HistogramPoint>)> {
         let steps = self.steps(series, range, step_ms, now_ms).await?;
-        let point = |(at_ms, it): (i64, Cell)| HistogramPoint { at_ms, latency: it.latency, ttft: it.ttft };
-        Ok(steps.into_iter().map(point).collect())
+        let both = |(at_ms, it): (i64, Cell)| {
+            let Cell { first_at_ms, figures, latency, ttft } = it;
+            (Point { at_ms, first_at_ms, figures }, HistogramPoint { at_ms, latency, ttft })
+        };
+        Ok(steps.into_iter().map(both).unzip())
     }
 
     async fn steps(

@@ -9,7 +9,7 @@ use super::{
     Figures, Histogram, Lane, Level, SeriesKey,
     parts::{Cell, Lanes, Parts},
 };
-use crate::{Result, Store, Tx, call_log::CallRow, refusal::Gap, usage::UsageFlush};
+use crate::{Conn, Result, Store, Tx, call_log::CallRow, increase::PEAK_BUCKET_MS, refusal::Gap, usage::UsageFlush};
 
 statements! {
     MAKE_SERIES = "insert into series (account_id, lane, workspace_id, model_code)
@@ -94,7 +94,8 @@ impl Store {
         // Taken: if this fails on the way, the next one reads anew what is committed.
         let mut parts = std::mem::take(&mut *kept);
         let mut tx = self.begin().await?;
-        self.add(&mut tx, &mut parts, batch).await?;
+        // Whoever hands in a batch at once has not let it wait.
+        self.add(&mut tx, &mut parts, batch, i64::MIN).await?;
         if let Some(usage) = &batch.usage {
             tx.flush_usage(usage).await?;
         }
@@ -105,12 +106,13 @@ impl Store {
     }
 
     /// Adds everything of `batch` but its usage; the numbers of its series are known.
-    pub(super) async fn add(&self, tx: &mut Tx, parts: &mut Parts, batch: &Batch) -> Result<()> {
+    pub(super) async fn add(&self, tx: &mut Tx, parts: &mut Parts, batch: &Batch, now_ms: i64) -> Result<()> {
         let numbered = self.numbered(&batch.deltas);
         let pairs = numbered.iter().map(|(number, it)| (*number, (it.series.account.clone(), it.series.lane.as_str())));
         let pairs: HashMap<i64, Lanes> = pairs.collect();
         let cells = self.with_sums(&numbered);
-        parts.add(tx, self.writer_number(), self.newest(), &cells, &pairs).await?;
+        parts.add(tx, (self.writer_number(), now_ms), self.newest(), &cells, &pairs).await?;
+        // Rows that several processes change are taken in one order by all of them: otherwise two would wait for each other.
         let mut keys: BTreeMap<&str, i64> = BTreeMap::new();
         for (key, at_ms) in &batch.keys_used {
             keys.entry(key).and_modify(|last| *last = (*last).max(*at_ms)).or_insert(*at_ms);
@@ -118,11 +120,11 @@ impl Store {
         for (key, at_ms) in keys {
             tx.key_used(key, at_ms).await?;
         }
-        for peak in &batch.peaks {
-            tx.raise_peak(&peak.account, &peak.model, peak.at_ms, peak.tokens).await?;
+        for ((account, model, hour_ms), tokens) in peaks(&batch.peaks) {
+            tx.raise_peak(account, model, hour_ms, tokens).await?;
         }
-        for gap in &batch.gaps {
-            tx.add_gap(gap).await?;
+        for gap in gaps(&batch.gaps) {
+            tx.add_gap(&gap).await?;
         }
         tx.log_calls(&batch.calls).await
     }
@@ -136,9 +138,9 @@ impl Store {
         let before = [(Level::Minute, minutes_before_ms), (Level::Hour, hours_before_ms)];
         let (every, lanes) = {
             let mut conn = self.read().await?;
-            (all!(conn, (i64,), EVERY_SERIES)?, all!(conn, (String, String), LANES)?)
+            (conn.every_series().await?, conn.lanes().await?)
         };
-        for (series,) in every {
+        for series in every {
             let mut tx = self.begin().await?;
             for (level, before_ms) in before {
                 run!(tx, FORGET_SERIES, series, level.ms(), before_ms)?;
@@ -217,6 +219,43 @@ impl Store {
         self.series_cache().lock().unwrap_or_else(PoisonError::into_inner).insert(series.clone(), id);
         Ok(id)
     }
+}
+
+impl Conn {
+    /// The number of every series.
+    pub(super) async fn every_series(&mut self) -> Result<Vec<i64>> {
+        Ok(all!(self, (i64,), EVERY_SERIES)?.into_iter().map(|it| it.0).collect())
+    }
+
+    /// Every account and lane that has series.
+    pub(super) async fn lanes(&mut self) -> Result<Vec<(String, String)>> {
+        all!(self, (String, String), LANES)
+    }
+}
+
+/// The highest of each model and hour, in the order of their rows.
+fn peaks(all: &[Peak]) -> BTreeMap<(&str, &str, i64), i64> {
+    let mut highest: BTreeMap<(&str, &str, i64), i64> = BTreeMap::new();
+    for Peak { account, model, at_ms, tokens } in all {
+        let key = (account.as_str(), model.as_str(), at_ms.div_euclid(PEAK_BUCKET_MS) * PEAK_BUCKET_MS);
+        highest.entry(key).and_modify(|it| *it = (*it).max(*tokens)).or_insert(*tokens);
+    }
+    highest
+}
+
+/// Those of one minute, workspace and kind as one, in the order of their rows.
+fn gaps(all: &[Gap]) -> Vec<Gap> {
+    let mut gaps: Vec<Gap> = all.to_vec();
+    gaps.sort();
+    gaps.dedup_by(|later, kept| {
+        let same = (&later.account, later.at_ms, &later.workspace, later.notable)
+            == (&kept.account, kept.at_ms, &kept.workspace, kept.notable);
+        if same {
+            kept.calls = kept.calls.saturating_add(later.calls);
+        }
+        same
+    });
+    gaps
 }
 
 /// The series itself, and those that sum it over workspaces, models, and both.

@@ -28,6 +28,8 @@ pub struct Restored {
     pub tables: Counts,
     /// Where what was there before lies now.
     pub former: Option<PathBuf>,
+    /// Why that could not be read, if it could not.
+    pub damage: Option<String>,
 }
 
 impl Store {
@@ -69,7 +71,7 @@ impl Store {
                 return Err(TransferError::Postgres(self.address().to_owned()));
             };
             let done = sqlx::query(BACK_UP).bind(path).execute(it).await;
-            done.map_err(|error| told(draft, &crate::connect::engine_words(&error)))?;
+            done.map_err(|error| told(draft, &crate::open::engine_words(&error)))?;
         }
         let copy = open(draft).await?;
         let tables = copy.whole(draft).await;
@@ -84,7 +86,7 @@ impl Store {
         let found: String = sqlx::query_scalar(CHECK)
             .fetch_one(it)
             .await
-            .map_err(|error| told(file, &crate::connect::engine_words(&error)))?;
+            .map_err(|error| told(file, &crate::open::engine_words(&error)))?;
         drop(conn);
         if found != "ok" {
             let what = found.lines().last().unwrap_or_default();
@@ -123,20 +125,18 @@ pub async fn open_backup(file: &Path) -> Result<Store, TransferError> {
 }
 
 /// Puts a copy of `file` in the place of the database `url`, whose former files are kept beside it under a name that ends
-/// with `stamp`.
+/// with `stamp`. A database that cannot be read any more is no obstacle, as long as no process has it open.
 ///
 /// # Errors
 /// [`TransferError`]; then the database is what it was.
 pub async fn restore(file: &Path, url: &str, stamp: &str, now_ms: i64) -> Result<Restored, TransferError> {
-    let place = sqlite_path(url).ok_or_else(|| TransferError::Postgres(crate::connect::without_password(url)))?;
+    let place = sqlite_path(url).ok_or_else(|| TransferError::Postgres(crate::open::without_password(url)))?;
     let failed = |cause: &dyn std::fmt::Display| told(&place, cause);
+    let mut damage = None;
     if place.is_file() {
-        let present = Store::open(url).await?;
-        let stopped = present.expect_stopped(now_ms).await;
-        present.close().await;
-        stopped?;
+        damage = expect_unused(&place, url, now_ms).await?;
     } else if let Some(folder) = place.parent().filter(|it| !it.as_os_str().is_empty()) {
-        crate::connect::make_folder(folder).map_err(|error| failed(&error))?;
+        crate::open::make_folder(folder).map_err(|error| failed(&error))?;
     }
     let backup = open_backup(file).await?;
     let expected = backup.whole(file).await;
@@ -150,16 +150,62 @@ pub async fn restore(file: &Path, url: &str, stamp: &str, now_ms: i64) -> Result
         return Err(copied.map_or_else(|error| failed(&error), |_| failed(&"the copy differs from the backup")));
     }
     let former = place.exists().then(|| beside(&place, &format!(".{stamp}")));
-    if let Some(former) = &former {
-        for end in BESIDE {
-            if beside(&place, end).exists() {
-                fs::rename(beside(&place, end), beside(former, end)).map_err(|error| failed(&error))?;
-            }
-        }
-        fs::rename(&place, former).map_err(|error| failed(&error))?;
+    if let Err(error) = exchange(&draft, &place, former.as_deref()) {
+        drop(fs::remove_file(&draft));
+        return Err(failed(&error));
     }
-    fs::rename(&draft, &place).and_then(|()| sync_folder(&place)).map_err(|error| failed(&error))?;
-    Ok(Restored { tables: expected, former })
+    Ok(Restored { tables: expected, former, damage })
+}
+
+/// Makes sure that no process runs on the database; why it cannot be read, if it cannot.
+async fn expect_unused(place: &Path, url: &str, now_ms: i64) -> Result<Option<String>, TransferError> {
+    let looked = match Store::open(url).await {
+        Ok(present) => {
+            let stopped = present.expect_stopped(now_ms).await;
+            present.close().await;
+            stopped
+        }
+        Err(error) => Err(error.into()),
+    };
+    let error = match looked {
+        Ok(()) => return Ok(None),
+        Err(TransferError::Store(error)) if error.is_damage() => error,
+        Err(error) => return Err(error),
+    };
+    // Signs of life are not to be read; but whoever has a database open holds a lock of SQLite's on it.
+    let file = OpenOptions::new().read(true).write(true).open(place).map_err(|error| told(place, &error))?;
+    match rustix::fs::fcntl_lock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(words(&error))),
+        Err(_) => Err(told(place, &"it is damaged, and a process still has it open; stop that first")),
+    }
+}
+
+/// `draft` in the place of `place`, which is called `former` then. At every moment one of the two is whole in that place.
+fn exchange(draft: &Path, place: &Path, former: Option<&Path>) -> io::Result<()> {
+    let Some(former) = former else {
+        return fs::rename(draft, place).and_then(|()| sync_folder(place));
+    };
+    // A second name first: it fails where there is such a file already, instead of writing over it.
+    fs::hard_link(place, former)?;
+    let mut moved: Vec<&str> = Vec::new();
+    let mut outcome = Ok(());
+    // What lies beside a database that was closed well is empty of changes, or gone.
+    for end in BESIDE {
+        if outcome.is_ok() && beside(place, end).exists() {
+            outcome = fs::rename(beside(place, end), beside(former, end));
+            moved.extend(outcome.is_ok().then_some(end));
+        }
+    }
+    match outcome.and_then(|()| fs::rename(draft, place)) {
+        Ok(()) => sync_folder(place),
+        Err(error) => {
+            for end in moved {
+                drop(fs::rename(beside(former, end), beside(place, end)));
+            }
+            drop(fs::remove_file(former));
+            Err(error)
+        }
+    }
 }
 
 fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
@@ -209,12 +255,55 @@ fn sync_folder(file: &Path) -> io::Result<()> {
 
 /// The engine's own words, since it is the file that is wrong and not the database.
 fn unreadable(path: &Path, error: &StoreError) -> TransferError {
+    told(path, &words(error))
+}
+
+fn words(error: &StoreError) -> String {
+    if let StoreError::Damaged { cause, .. } = error {
+        return cause.clone();
+    }
     match std::error::Error::source(error).and_then(|it| it.downcast_ref::<sqlx::Error>()) {
-        Some(cause) => told(path, &crate::connect::engine_words(cause)),
-        None => told(path, error),
+        Some(cause) => crate::open::engine_words(cause),
+        None => error.to_string(),
     }
 }
 
 fn told(path: &Path, cause: &dyn std::fmt::Display) -> TransferError {
     TransferError::File { path: path.display().to_string(), cause: cause.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_exchange_leaves_everything_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let names = || {
+            let mut names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        for name in ["it.part", "it", "it-wal", "it-shm", "it.taken"] {
+            fs::write(at(name), name).unwrap();
+        }
+        fs::create_dir_all(at("it.blocked-shm").join("full")).unwrap();
+        let before = names();
+        // The name is taken; the second of the files beside cannot be moved; there is no draft.
+        for (draft, former) in [("it.part", "it.taken"), ("it.part", "it.blocked"), ("none", "it.free")] {
+            exchange(&at(draft), &at("it"), Some(&at(former))).unwrap_err();
+            assert_eq!(names(), before, "{draft} and {former}");
+            for name in ["it", "it-wal", "it-shm", "it.taken"] {
+                assert_eq!(fs::read_to_string(at(name)).unwrap(), name);
+            }
+        }
+        exchange(&at("it.part"), &at("it"), Some(&at("it.free"))).unwrap();
+        for (name, holds) in
+            [("it", "it.part"), ("it.free", "it"), ("it.free-wal", "it-wal"), ("it.free-shm", "it-shm")]
+        {
+            assert_eq!(fs::read_to_string(at(name)).unwrap(), holds);
+        }
+        assert!(!at("it.part").exists() && !at("it-wal").exists());
+    }
 }

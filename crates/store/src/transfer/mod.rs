@@ -5,6 +5,8 @@ mod cells;
 mod file;
 mod tables;
 
+use std::time::Duration;
+
 use crate::{Column, Result, Store, StoreError};
 
 pub use cells::Tally;
@@ -16,6 +18,9 @@ const SEEDED: &str = "installation";
 
 /// A sign of life younger than this says that a process runs on a database.
 pub const ALIVE_MS: i64 = 5_000;
+
+/// A process that runs gives more than two signs of life in this time.
+const BEATS: Duration = Duration::from_secs(1);
 
 /// Why nothing was moved.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +65,9 @@ pub enum TransferError {
         /// Rows found.
         arrived: u64,
     },
+    /// Somebody wrote to it meanwhile.
+    #[error("{0} was changed while it was copied, and nothing was kept: stop whatever writes to it first")]
+    Changed(String),
     /// Source and target are one.
     #[error("{0} cannot be copied to itself")]
     Same(String),
@@ -111,10 +119,11 @@ impl Store {
         drop(conn);
         target.migrate().await?;
 
-        let mut from = self.read().await?;
+        let traces = self.traces().await?;
+        let mut from = self.as_of_now().await?;
         let tables = from.tables().await?;
         target.expect_empty(&tables).await?;
-        let mut to = target.begin().await?;
+        let mut to = target.begin_unhurried().await?;
         let theirs = to.columns().await?;
         to.clear(SEEDED).await?;
         let mut moved = Vec::with_capacity(tables.len());
@@ -130,31 +139,48 @@ impl Store {
             }
             moved.push(Moved { table: table.clone(), tally: arrived });
         }
+        drop(from);
+        if self.traces().await? != traces {
+            return Err(TransferError::Changed(self.address().to_owned()));
+        }
         to.commit().await?;
         Ok(moved)
     }
 
-    /// Whether a process runs on this database, by its last sign of life.
+    /// Whether a process runs on this database: by its last sign of life, and where clocks differ, by whether another one
+    /// comes.
     ///
     /// # Errors
     /// [`TransferError::Running`], naming the process.
     pub async fn expect_stopped(&self, now_ms: i64) -> std::result::Result<(), TransferError> {
-        let mut conn = self.read().await?;
-        if !conn.columns().await?.iter().any(|it| it.table == "usage_heartbeat") {
-            return Ok(());
-        }
-        for (node, at_ms) in conn.unclean().await? {
+        let running = |node: &str, ago_ms: i64| TransferError::Running {
+            address: self.address().to_owned(),
+            node: node.to_owned(),
+            seconds: ago_ms.div_euclid(1_000),
+        };
+        let before = self.read().await?.unclean().await?;
+        for (node, _, at_ms) in &before {
             // A clock that is ahead elsewhere must not make a running process look stopped.
             let ago = (now_ms - at_ms).abs();
             if ago < ALIVE_MS {
-                return Err(TransferError::Running {
-                    address: self.address().to_owned(),
-                    node,
-                    seconds: ago.div_euclid(1_000),
-                });
+                return Err(running(node, ago));
             }
         }
-        Ok(())
+        if before.is_empty() {
+            return Ok(());
+        }
+        tokio::time::sleep(BEATS).await;
+        let after = self.read().await?.unclean().await?;
+        match after.iter().find(|it| !before.contains(it)) {
+            Some((node, ..)) => Err(running(node, 0)),
+            None => Ok(()),
+        }
+    }
+
+    /// What any process that runs on it changes: the number of its edits, and signs of life.
+    async fn traces(&self) -> Result<(i64, Vec<(String, i64, i64)>)> {
+        let mut conn = self.read().await?;
+        Ok((conn.revision().await?, conn.unclean().await?))
     }
 
     /// What every table holds, by table.

@@ -20,7 +20,7 @@ const POSTGRES_HAS_VERSIONS: &str =
 const VERSION: &str = "select cast(coalesce(max(version), 0) as bigint) from _sqlx_migrations where success";
 
 statements! {
-    UNCLEAN = "select node, at_ms from usage_heartbeat where not clean order by at_ms desc";
+    UNCLEAN = "select node, at_us, at_ms from usage_heartbeat where not clean order by at_ms desc, node";
 }
 
 #[derive(FromRow)]
@@ -79,9 +79,13 @@ impl Conn {
         })
     }
 
-    /// Processes that did not stop, or not cleanly, and their last sign of life.
-    pub(crate) async fn unclean(&mut self) -> Result<Vec<(String, i64)>> {
-        all!(self, (String, i64), UNCLEAN)
+    /// Processes that did not stop, or not cleanly, and their last sign of life: by the clock of their machine, which only
+    /// goes on, and by the wall clock.
+    pub(crate) async fn unclean(&mut self) -> Result<Vec<(String, i64, i64)>> {
+        if !self.columns().await?.iter().any(|it| it.table == "usage_heartbeat") {
+            return Ok(Vec::new());
+        }
+        all!(self, (String, i64, i64), UNCLEAN)
     }
 }
 

@@ -33,7 +33,7 @@ impl Engines {
 
     /// A database without tables on each engine.
     pub(crate) async fn bare(&self, name: &str) -> [Store; 2] {
-        let sqlite = format!("sqlite://{}/{name}/test.db", self.folder.path().display());
+        let sqlite = self.sqlite(name);
         let postgres = self.server.database(name);
         [Store::open(&sqlite).await.unwrap(), Store::open(&postgres).await.unwrap()]
     }
@@ -44,10 +44,21 @@ impl Engines {
         (self.server.folder.path(), self.server.port)
     }
 
+    /// The address of what `bare` made on SQLite.
+    #[allow(dead_code, reason = "other test programs share this file")]
+    pub(crate) fn sqlite(&self, name: &str) -> String {
+        format!("sqlite://{}/{name}/test.db", self.folder.path().display())
+    }
+
+    /// The address of what `bare` made on PostgreSQL.
+    #[allow(dead_code, reason = "other test programs share this file")]
+    pub(crate) fn postgres(&self, name: &str) -> String {
+        self.server.url(name)
+    }
+
     /// Another connection to what `bare` made.
     pub(crate) async fn again(&self, name: &str) -> [Store; 2] {
-        let sqlite = format!("sqlite://{}/{name}/test.db", self.folder.path().display());
-        [Store::open(&sqlite).await.unwrap(), Store::open(&self.server.url(name)).await.unwrap()]
+        [Store::open(&self.sqlite(name)).await.unwrap(), Store::open(&self.server.url(name)).await.unwrap()]
     }
 }
 

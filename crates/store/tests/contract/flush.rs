@@ -3,7 +3,7 @@
 use domain::TimeRange;
 use store::{
     Store,
-    rollup::{Batch, CallDelta, Figures, Histogram, Lane, Packet, SeriesKey},
+    rollup::{Batch, CallDelta, Figures, Folded, Histogram, Lane, Packet, SeriesKey},
     usage::{Heartbeat, UsageFlush, UsageRow},
 };
 
@@ -46,7 +46,7 @@ async fn a_packet_handed_in_twice_counts_once(store: &Store, other: &Store) {
     assert_eq!(counted(store).await, 0, "it is durable and waits");
     // The answer was lost: it comes again, with the next one, before and after it was added up.
     store.append(&[one.clone(), two.clone()], None).await.unwrap();
-    assert!(!store.fold("run", NOW).await.unwrap());
+    assert_eq!(store.fold("run", NOW).await.unwrap(), Folded::default());
     assert_eq!(counted(store).await, 11);
     store.append(&[one, two.clone()], None).await.unwrap();
     other.append(&[two], None).await.unwrap();
@@ -69,7 +69,8 @@ async fn what_a_run_left_is_added_up_by_another(store: &Store, other: &Store) {
     let before = counted(store).await;
     store.append(&[packet("killed", 1, 5)], None).await.unwrap();
     other.fold("another", NOW).await.unwrap();
-    assert_eq!(counted(store).await, before, "its own process may live");
+    let at_once = if store.is_postgres() { 0 } else { 5 };
+    assert_eq!(counted(store).await, before + at_once, "its own process may live, but on SQLite there is no other");
     other.fold("another", NOW + 60_000).await.unwrap();
     assert_eq!(counted(store).await, before + 5);
 }

@@ -4,6 +4,9 @@
 mod accounts;
 mod engine;
 mod flush;
+mod fold;
+mod merge;
+mod old;
 mod provider_objects;
 mod refusals;
 mod schema;
@@ -29,11 +32,17 @@ async fn both_engines_keep_the_contract() {
     }
     transfer::edits_are_told_of(&engines).await;
     transfer::an_installation_moves_and_comes_back(&engines).await;
+    transfer::moving_and_migrating_may_take_their_time(&engines).await;
+    transfer::a_running_source_is_noticed(&engines).await;
     transfer::a_backup_is_whole_and_comes_back(&engines).await;
+    transfer::a_backup_takes_the_place_of_a_damaged_database(&engines).await;
     transfer::addresses_of_all_usual_forms_open(&engines).await;
     for (store, other) in engines.empty("flush").await.iter().zip(&engines.again("flush").await) {
         flush::check(store, other).await;
     }
+    fold::check(&engines).await;
+    merge::check(&engines).await;
+    old::two_that_start_at_once_pack_old_rows_once(&engines).await;
     for store in engines.empty("refusals").await {
         refusals::check(&store).await;
     }

@@ -97,12 +97,13 @@ async fn points_and_histograms(store: &Store) {
         let points = conn.points(&series("", ""), whole, step, now).await.unwrap();
         assert_eq!(points.iter().map(|it| it.figures.calls).sum::<i64>(), calls, "steps of {step} ms");
         assert!(points.windows(2).all(|it| it[0].at_ms < it[1].at_ms && it[1].at_ms % step == 0));
+        assert_eq!(conn.course(&series("", ""), whole, step, now).await.unwrap().0, points);
     }
     let of_one = conn.points(&series("w1", ""), whole, DAY, now).await.unwrap();
     let expected: i64 = rows.iter().filter(|it| it.workspace_id == "w1").map(|it| it.figures.calls).sum();
     assert_eq!(of_one.iter().map(|it| it.figures.calls).sum::<i64>(), expected);
     let counted: i64 = rows.iter().map(|it| it.figures.latency_count).sum();
-    let histograms = conn.histograms(&series("", ""), whole, DAY, now).await.unwrap();
+    let (_, histograms) = conn.course(&series("", ""), whole, DAY, now).await.unwrap();
     assert_eq!(histograms.iter().map(|it| it.latency.total()).sum::<i64>(), counted);
     assert_eq!(histograms.iter().map(|it| it.latency.0[6]).sum::<i64>(), counted, "42 ms lies in the seventh bucket");
     assert_eq!(histograms.iter().map(|it| it.ttft.total()).sum::<i64>(), 0);
@@ -119,8 +120,8 @@ async fn stopped_calls_are_counted_apart(store: &Store) {
     assert_eq!(sums.iter().map(|it| (it.workspace_id.as_str(), it.figures.calls)).collect::<Vec<_>>(), [("w1", 3)]);
 }
 
-async fn the_call_log_is_read_by_cursor_and_emptied_whole(store: &Store) {
-    let call = |id: &str, at_ms: i64, notable: bool| CallRow {
+pub(crate) fn call(id: &str, at_ms: i64, notable: bool) -> CallRow {
+    CallRow {
         account_id: "a".to_owned(),
         at_ms,
         id: id.to_owned(),
@@ -145,7 +146,10 @@ async fn the_call_log_is_read_by_cursor_and_emptied_whole(store: &Store) {
         notable,
         fell_back: false,
         retries: 0,
-    };
+    }
+}
+
+async fn the_call_log_is_read_by_cursor_and_emptied_whole(store: &Store) {
     let calls = vec![
         call("1", START, true),
         call("2", START, false),

@@ -9,6 +9,7 @@ use store::{
 pub(crate) async fn check(store: &Store) {
     changes_of_a_bucket_add_up_and_old_ones_are_forgotten(store).await;
     nodes_keep_to_themselves(store).await;
+    a_new_name_takes_over_from_the_last_that_ended(store).await;
 }
 
 fn row(end_us: i64, requests: i64, tokens: i64) -> UsageRow {
@@ -56,4 +57,43 @@ async fn nodes_keep_to_themselves(store: &Store) {
     assert_eq!(tx.forget_usage("n1").await.unwrap(), 2);
     tx.commit().await.unwrap();
     assert!(store.read().await.unwrap().usage("n1").await.unwrap().is_empty());
+}
+
+async fn a_new_name_takes_over_from_the_last_that_ended(store: &Store) {
+    const NOW: i64 = 50_000_000;
+    for (node, ago_ms, clean) in [
+        ("alive", 100, false),
+        ("killed", 6_000, false),
+        ("stopped", 1_000, true),
+        ("long-gone", 200_000, true),
+        ("lately-killed", 4_000, false),
+    ] {
+        let beat = Heartbeat { boot: "b".to_owned(), at_us: 700, at_ms: NOW - ago_ms, clean };
+        let changes = vec![row(600, ago_ms, 1)];
+        let usage = UsageFlush { node: node.to_owned(), beat, changes, forget_before_us: None };
+        store.record(&Batch { usage: Some(usage), ..Default::default() }).await.unwrap();
+    }
+    let adopt = async |node: &str| {
+        let mut tx = store.begin().await.unwrap();
+        let adopted = tx.adopt_usage(node, NOW).await.unwrap();
+        tx.commit().await.unwrap();
+        adopted
+    };
+    let stopped = Heartbeat { boot: "b".to_owned(), at_us: 700, at_ms: NOW - 1_000, clean: true };
+    assert_eq!(adopt("one").await, Some(("stopped".to_owned(), stopped)));
+    let mut conn = store.read().await.unwrap();
+    assert_eq!(conn.usage("one").await.unwrap(), [row(600, 1_000, 1)]);
+    let beat = conn.heartbeat("one").await.unwrap().unwrap();
+    assert_eq!((beat.at_us, beat.at_ms, beat.clean), (700, NOW, false), "it runs");
+    assert_eq!(conn.heartbeat("stopped").await.unwrap(), None, "it is taken once");
+    drop(conn);
+    assert_eq!(adopt("two").await.map(|it| it.0).as_deref(), Some("killed"));
+    assert_eq!(adopt("three").await, None, "of the others two may be alive, and one is of no use");
+    assert_eq!(store.read().await.unwrap().usage("alive").await.unwrap().len(), 1);
+
+    // What nobody will come back for goes, with its sign of life.
+    store.forget_nodes(NOW - 100_000).await.unwrap();
+    let mut conn = store.read().await.unwrap();
+    assert_eq!((conn.heartbeat("long-gone").await.unwrap(), conn.usage("long-gone").await.unwrap()), (None, vec![]));
+    assert!(conn.heartbeat("alive").await.unwrap().is_some() && !conn.usage("alive").await.unwrap().is_empty());
 }

@@ -1,0 +1,194 @@
+//! Opening databases: connections, and what their sessions begin with.
+
+use std::{
+    path::Path,
+    str::FromStr,
+    time::{Duration, Instant},
+};
+
+use sqlx::{
+    Connection as _, PgPool, Postgres, Sqlite, SqlitePool,
+    pool::PoolOptions,
+    postgres::PgConnectOptions,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+};
+
+use crate::{
+    Result, StoreError,
+    error::{is_damage, is_locked},
+    sql::within,
+};
+
+/// How long one waits for another process's transaction, or for a connection.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What PostgreSQL's sessions begin with, unless the address says otherwise in its `options`.
+const SESSION: [(&str, &str); 2] = [("statement_timeout", "15s"), ("idle_in_transaction_session_timeout", "15s")];
+
+/// Between two attempts to open a file that another process is just opening.
+const AGAIN: Duration = Duration::from_millis(20);
+
+/// Connections to PostgreSQL for pages, edits and commands.
+const FOR_PAGES: u32 = 9;
+
+/// Those of the process's own tasks: the flush, adding up, following edits, and hearing of them. Pages never take these.
+const FOR_TASKS: u32 = 4;
+
+/// Connections, those of the process's own tasks apart from all others.
+pub(crate) enum Pools {
+    /// One writer, since SQLite has no more; readers see the last commit and are never kept waiting by it.
+    Sqlite {
+        writer: SqlitePool,
+        readers: SqlitePool,
+        task_readers: SqlitePool,
+    },
+    Postgres {
+        pages: PgPool,
+        tasks: PgPool,
+    },
+}
+
+impl Pools {
+    /// Opens `sqlite://PATH` (made if missing, with its folder) or `postgres://…`.
+    pub(crate) async fn open(url: &str, address: &str) -> Result<Self> {
+        match url.split_once(':').map(|(scheme, _)| scheme) {
+            Some("sqlite") => open_sqlite(url, address).await,
+            Some("postgres" | "postgresql") => open_postgres(url, address).await,
+            _ => Err(StoreError::Address { address: address.to_owned() }),
+        }
+    }
+
+    /// A SQLite file as it is: nothing is written, neither into it nor beside it.
+    pub(crate) async fn open_file(path: &Path, address: &str) -> Result<Self> {
+        let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(PATIENCE);
+        let pool = PoolOptions::<Sqlite>::new().max_connections(1).acquire_timeout(PATIENCE);
+        let failed = |error| StoreError::Open { address: address.to_owned(), cause: engine_words(&error) };
+        let readers = pool.connect_with(options).await.map_err(failed)?;
+        Ok(Self::Sqlite { writer: readers.clone(), task_readers: readers.clone(), readers })
+    }
+
+    /// Waits until every connection is given back and closed.
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Sqlite { writer, readers, task_readers } => {
+                task_readers.close().await;
+                readers.close().await;
+                writer.close().await;
+            }
+            Self::Postgres { pages, tasks } => {
+                // One that leads nowhere would be waited for until the system gives it up.
+                for pool in [tasks, pages] {
+                    drop(tokio::time::timeout(PATIENCE, pool.close()).await);
+                }
+            }
+        }
+    }
+}
+
+async fn open_sqlite(url: &str, address: &str) -> Result<Pools> {
+    let told = |cause: String| StoreError::Open { address: address.to_owned(), cause };
+    let options = SqliteConnectOptions::from_str(url).map_err(|error| told(error.to_string()))?;
+    if let Some(folder) = options.get_filename().parent().filter(|it| !it.as_os_str().is_empty()) {
+        make_folder(folder).map_err(|error| told(format!("folder {} cannot be made: {error}", folder.display())))?;
+    }
+    let options = options.foreign_keys(true).busy_timeout(PATIENCE).statement_cache_capacity(256);
+    let writing = options
+        .clone()
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // `normal` may lose the last commits at a power cut, and no committed change may be lost.
+        .synchronous(SqliteSynchronous::Full);
+    let pool = || PoolOptions::<Sqlite>::new().acquire_timeout(PATIENCE).test_before_acquire(false);
+    let connect = || {
+        let one = pool().max_connections(1).min_connections(1).idle_timeout(None).max_lifetime(None);
+        one.connect_with(writing.clone())
+    };
+    let since = Instant::now();
+    let writer = loop {
+        match connect().await {
+            Ok(writer) => break writer,
+            // While another process switches the file to its journal mode, SQLite says so at once whatever its time-out.
+            Err(error) if is_locked(&error) && since.elapsed() < PATIENCE => tokio::time::sleep(AGAIN).await,
+            Err(error) if is_damage(&error) => {
+                return Err(StoreError::Damaged { address: address.to_owned(), cause: engine_words(&error) });
+            }
+            Err(error) => return Err(told(engine_words(&error))),
+        }
+    };
+    let options = options.read_only(true);
+    let readers = |connections| pool().max_connections(connections).connect_lazy_with(options.clone());
+    Ok(Pools::Sqlite { writer, readers: readers(8), task_readers: readers(3) })
+}
+
+async fn open_postgres(url: &str, address: &str) -> Result<Pools> {
+    let told = |cause: String| StoreError::Open { address: address.to_owned(), cause };
+    let options = PgConnectOptions::from_str(url)
+        .map_err(|error| told(error.to_string()))?
+        .application_name("sluice")
+        .statement_cache_capacity(256);
+    let asked = options.get_options().unwrap_or_default().to_owned();
+    let options = options.options(SESSION.into_iter().filter(|(name, _)| !asked.contains(name)));
+    let pool = || {
+        PoolOptions::<Postgres>::new().acquire_timeout(PATIENCE).after_release(|conn, _| {
+            // A connection that was given up in the middle of a statement may lead nowhere; asked without a limit whether it
+            // still does, it would take up its place until the system gives it up too.
+            Box::pin(async move { within(Some(PATIENCE), conn.ping()).await.map(|()| true) })
+        })
+    };
+    let tasks = pool().max_connections(FOR_TASKS).connect_lazy_with(options.clone());
+    let pages = pool().max_connections(FOR_PAGES).connect_with(options).await;
+    pages.map(|pages| Pools::Postgres { pages, tasks }).map_err(|error| told(engine_words(&error)))
+}
+
+/// The data folder is its owner's alone: it holds people's addresses and the file that opens sealed credentials.
+pub(crate) fn make_folder(folder: &Path) -> std::io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+/// What the engine itself said, without the library's wrapping.
+pub(crate) fn engine_words(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(told) => told.message().to_owned(),
+        sqlx::Error::Io(told) => told.to_string(),
+        sqlx::Error::PoolTimedOut => "no connection in time".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// `postgres://user:secret@host/db` → `postgres://user@host/db`; parameters go too, since they can hold a password.
+pub(crate) fn without_password(url: &str) -> String {
+    let url = url.split_once('?').map_or(url, |(front, _)| front);
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    match rest.rsplit_once('@') {
+        Some((user, host)) => {
+            let user = user.split_once(':').map_or(user, |(name, _)| name);
+            format!("{scheme}://{user}@{host}")
+        }
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_its_password() {
+        for (url, shown) in [
+            ("postgres://sluice:p@ss:word@db/sluice?password=x", "postgres://sluice@db/sluice"),
+            ("postgres://db/sluice", "postgres://db/sluice"),
+            ("sqlite://data/sluice.db", "sqlite://data/sluice.db"),
+        ] {
+            assert_eq!(without_password(url), shown);
+        }
+    }
+}

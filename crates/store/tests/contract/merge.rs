@@ -1,0 +1,117 @@
+//! What several openings wrote of one hour or day becomes one row, and counts the same.
+
+use domain::TimeRange;
+use sqlx::{Connection as _, PgConnection, SqliteConnection};
+use store::{
+    Store,
+    rollup::{Batch, CallDelta, Figures, Histogram, Lane, Packet, Point, SeriesKey, Sum},
+};
+
+use crate::engine::Engines;
+
+const HOUR: i64 = 3_600_000;
+const DAY: i64 = 24 * HOUR;
+/// Calls are of this day and the two after it.
+const START: i64 = 20_000 * DAY;
+
+pub(crate) async fn check(engines: &Engines) {
+    let stores = engines.empty("merge").await;
+    for (at, store) in stores.iter().enumerate() {
+        // An opening for each start, and two that go on.
+        let mut openings = Vec::new();
+        for _ in 0..4 {
+            let [sqlite, postgres] = engines.again("merge").await;
+            openings.push(if at == 0 { sqlite } else { postgres });
+        }
+        let rows = async |level_ms: i64| count(engines, at, level_ms).await;
+        finished_hours_and_days_become_one_row(store, &openings, &rows).await;
+        late_calls_are_counted_once(store, &openings).await;
+    }
+}
+
+/// Rows of one series and of all pairs, as the engine has them.
+async fn count(engines: &Engines, engine: usize, level_ms: i64) -> (i64, i64) {
+    let series = "select count(*) from call_series where level_ms = $1 and series_id = (select min(id) from series)";
+    let sums = "select count(*) from call_sum where level_ms = $1";
+    macro_rules! both {
+        ($conn:expr) => {{
+            let mut conn = $conn;
+            let mut counts = Vec::new();
+            for sql in [series, sums] {
+                counts.push(sqlx::query_scalar::<_, i64>(sql).bind(level_ms).fetch_one(&mut conn).await.unwrap());
+            }
+            (counts[0], counts[1])
+        }};
+    }
+    if engine == 0 {
+        both!(SqliteConnection::connect(&engines.sqlite("merge")).await.unwrap())
+    } else {
+        both!(PgConnection::connect(&engines.postgres("merge")).await.unwrap())
+    }
+}
+
+fn series(workspace: &str, model: &str) -> SeriesKey {
+    SeriesKey { account: "g".to_owned(), lane: Lane::Limited, workspace: workspace.to_owned(), model: model.to_owned() }
+}
+
+/// Makes calls durable and adds them up, as a process does at `now_ms`.
+async fn write(store: &Store, seq: i64, calls: &[i64], now_ms: i64) {
+    let mut latency = Histogram::default();
+    latency.count(42_000);
+    let delta = |&at_ms: &i64| CallDelta {
+        series: series("w", "m"),
+        first_at_ms: at_ms,
+        figures: Figures { calls: 1, tokens_total: at_ms % 1_000, ..Figures::default() },
+        latency,
+        ttft: Histogram::default(),
+    };
+    let body = Batch { deltas: calls.iter().map(delta).collect(), ..Batch::default() }.to_bytes();
+    let packet = Packet { writer: store.writer().to_owned(), seq, at_ms: now_ms, body };
+    store.append(&[packet], None).await.unwrap();
+    store.fold(store.writer(), now_ms).await.unwrap();
+}
+
+async fn figures(store: &Store, now_ms: i64) -> (Vec<Sum>, Vec<Point>, Vec<i64>) {
+    let whole = TimeRange { from_ms: START, to_ms: START + 3 * DAY };
+    let mut conn = store.read().await.unwrap();
+    let sums = conn.sums("g", Lane::Limited, "", "", whole, now_ms).await.unwrap();
+    let points = conn.points(&series("", ""), whole, HOUR, now_ms).await.unwrap();
+    let (_, histograms) = conn.course(&series("w", ""), whole, DAY, now_ms).await.unwrap();
+    (sums, points, histograms.iter().map(|it| it.latency.total()).collect())
+}
+
+async fn finished_hours_and_days_become_one_row(
+    store: &Store,
+    openings: &[Store],
+    rows: &impl AsyncFn(i64) -> (i64, i64),
+) {
+    for (n, opening) in (0_i64..).zip(openings) {
+        write(opening, 1, &[START + n, START + HOUR + n, START + DAY + n, START + 2 * DAY + n], START + 2 * DAY).await;
+    }
+    let now = START + 2 * DAY + HOUR;
+    assert_eq!((rows(HOUR).await, rows(DAY).await), ((16, 16), (12, 12)));
+    let before = figures(store, now).await;
+    assert_eq!(before.0.iter().map(|it| it.figures.calls).sum::<i64>(), 16);
+    store.merge_writers(now).await.unwrap();
+    // Hours and days that may still be written from memory stay as they are.
+    assert_eq!((rows(HOUR).await, rows(DAY).await), ((3 + 4, 3 + 4), (12, 12)));
+    assert_eq!(figures(store, now).await, before);
+    let now = START + 5 * DAY;
+    store.merge_writers(now).await.unwrap();
+    store.merge_writers(now).await.unwrap();
+    assert_eq!((rows(HOUR).await, rows(DAY).await), ((4, 4), (3, 3)));
+    assert_eq!(figures(store, now).await, before);
+}
+
+/// A process that was idle remembers rows that are no longer its own, and calls of long ago may come from a spool.
+async fn late_calls_are_counted_once(store: &Store, openings: &[Store]) {
+    let now = START + 5 * DAY;
+    let before = figures(store, now).await.0[0].figures.calls;
+    for opening in openings {
+        write(opening, 2, &[START + 7, START + 2 * DAY + 7], now).await;
+        write(opening, 3, &[START + 8], now).await;
+    }
+    let sums = figures(store, now).await;
+    assert_eq!(sums.0[0].figures.calls, before + 12);
+    assert_eq!(sums.1.iter().map(|it| it.figures.calls).sum::<i64>(), before + 12, "charts and tables tell the same");
+}
