@@ -227,6 +227,8 @@ fn a_torn_end_is_told_and_damage_is_an_error() {
 }
 
 proptest! {
+    #![proptest_config(common::histories(256))]
+
     /// Whatever happens, the journal of one process holds, and what it says of the end is what the cell says.
     #[test]
     fn a_journal_of_any_history_holds(
