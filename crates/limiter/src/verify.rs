@@ -6,7 +6,9 @@
 //! second, where a prompt bigger than a second may join one that is not full. Charges that were restored at a start are
 //! not in the journal: the admissions they stand for are. The journal is never behind what a restart knows of, so each of
 //! these is known at least as exactly as it was to the limiter; only of calls that an unclean stop cut off within its last
-//! tenth of a second nobody knows what they used, and none of that is called an excess ([`Report::cut_off`]).
+//! tenth of a second nobody knows what they used, and none of that is called an excess ([`Report::cut_off`]). What is known
+//! here and was not stored when the process was killed, the limiter did not know after its start: an excess that comes of
+//! that is told apart ([`Row::lost`]).
 
 mod windows;
 
@@ -20,7 +22,7 @@ use domain::{Cause, Scope, Window};
 
 use self::windows::{ACCOUNT, Cell, Entry};
 use crate::{
-    WorkspaceSlot,
+    Reserved, WorkspaceSlot,
     journal::{Record, VERSION, checksum, take, take_text, unzigzag},
     log::SECOND,
 };
@@ -42,9 +44,9 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether no window went over its limit.
+    /// Whether no window went over its limit, but by tokens that an unclean stop had lost.
     pub fn holds(&self) -> bool {
-        self.rows.iter().all(|it| it.exceeded == 0)
+        self.rows.iter().all(|it| it.exceeded == it.lost)
     }
 
     /// What a reader of the rows must know, a sentence each.
@@ -57,7 +59,14 @@ impl Report {
                  and its second then holds more than the limit without being over it"
             )
         });
-        joined.into_iter().collect()
+        let lost = sum(|it| it.lost);
+        let spanned = (lost > 0).then(|| {
+            format!(
+                "{lost} of those over a limit are so by tokens that an unclean stop lost before their charge was stored: a \
+                 second's worth is held back for such, and more than that may be reserved in a second"
+            )
+        });
+        spanned.into_iter().chain(joined).collect()
     }
 }
 
@@ -84,6 +93,10 @@ pub struct Row {
     pub at_us: i64,
     /// Admissions that led to more than was allowed.
     pub exceeded: u64,
+    /// Those of them that would not have, but for tokens whose charge an unclean stop lost before it was stored. The limits
+    /// hold back a second's worth for that, and what one second may reserve is bounded by the minute alone: so this may be,
+    /// as long as the minute spans the stop, by what was lost beyond that second's worth.
+    pub lost: u64,
     /// Admissions of prompts bigger than what a second may hold, for tokens of the second. Each may join a second that is
     /// not full, so `highest` may lie above `limit` and nothing be exceeded.
     pub bigger: u64,
@@ -160,6 +173,7 @@ pub fn run(mut journal: impl Read, since_us: Option<i64>) -> Result<Report, Veri
                 limit: it.limit,
                 at_us: it.at,
                 exceeded: it.exceeded,
+                lost: it.lost,
                 bigger: it.bigger,
             }));
         }
@@ -205,7 +219,7 @@ fn follow(mut body: &[u8], cells: &mut HashMap<(String, String), Cell>, since_us
     for _ in 0..take(from)? {
         scopes.insert(u32::try_from(take(from)?).ok()?, cell.scope(take_text(from)?));
     }
-    let mut run = Some((offset, first_sequence));
+    let (mut run, lost) = (Some((offset, first_sequence)), Reserved::default());
     let mut at = 0u64;
     while let Some((kind, rest)) = from.split_first() {
         *from = rest;
@@ -219,17 +233,20 @@ fn follow(mut body: &[u8], cells: &mut HashMap<(String, String), Cell>, since_us
                 cell.scopes[scope].limits = (rpm, tpm);
             }
             Record::Admitted { slot, prompt, tokens } => {
-                let entry = Entry { at: now, scope: scope(slot)?, requests: 1, tokens, second: prompt, seen: Some(0) };
+                let entry =
+                    Entry { at: now, scope: scope(slot)?, requests: 1, tokens, second: prompt, seen: Some(0), lost };
                 cell.admit(entry, since_us.is_none_or(|since| now >= since));
             }
             Record::Owed { slot, tokens } => {
-                cell.join(Entry { at: now, scope: scope(slot)?, requests: 0, tokens, second: 0, seen: None });
+                cell.join(Entry { at: now, scope: scope(slot)?, requests: 0, tokens, second: 0, seen: None, lost });
             }
             Record::Raised { sequence, tokens } => cell.recharge(now, sequence, tokens, false),
             Record::Settled { sequence, tokens } => cell.recharge(now, sequence, tokens, true),
             Record::Resumed { blackout } => {
                 let blackout = i64::try_from(blackout.0).ok()?.checked_add(offset)?;
-                cell.cut_off(blackout - SECOND.cast_signed());
+                let last_flush = blackout - SECOND.cast_signed();
+                cell.cut_off(last_flush);
+                cell.lose(last_flush);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! One (account, model) as the journal tells it: what its scopes are charged in the sliding minute and the sliding second,
 //! and the judgement of each admission. Knows records; knows nothing of bytes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use domain::{Cause, Window, ceil60};
 
@@ -24,12 +24,26 @@ pub(super) struct Entry {
     pub(super) second: u64,
     /// While a call runs, the tokens it is known to have used; `None`: all of its charge is.
     pub(super) seen: Option<u64>,
+    /// What of its charge an unclean stop has lost: the run that followed did not know of it.
+    pub(super) lost: Reserved,
+}
+
+/// A charge as it was before it was corrected.
+struct Correction {
+    at: i64,
+    /// Which entry, counted from the first there ever was.
+    entry: u64,
+    old: Reserved,
 }
 
 /// One (account, model) as the journal tells it.
 pub(super) struct Cell {
     /// A minute of charges in order of time.
     entries: VecDeque<Entry>,
+    /// So many entries came before those.
+    left: u64,
+    /// The corrections of this run in the minute.
+    corrections: VecDeque<Correction>,
     /// So many of the first entries have left the second.
     outside_second: usize,
     /// Tells runs of the process apart: each has a clock of its own.
@@ -50,6 +64,8 @@ pub(super) struct Judged {
     pub(super) limits: (u64, u64),
     minute: Held,
     second: Held,
+    /// What of the minute's tokens an unclean stop has lost.
+    lost: u128,
     pub(super) highest: BTreeMap<(Cause, Window), Highest>,
 }
 
@@ -65,14 +81,24 @@ pub(super) struct Highest {
     pub(super) limit: u64,
     pub(super) at: i64,
     pub(super) exceeded: u64,
+    pub(super) lost: u64,
     pub(super) bigger: u64,
 }
 
 impl Default for Cell {
     fn default() -> Self {
         let account = Judged { limits: (NONE, NONE), ..Judged::default() };
-        let (entries, scopes) = (VecDeque::new(), vec![account]);
-        Self { entries, outside_second: 0, offset: None, sequences: 0..0, scopes, admissions: 0, cut_off: 0 }
+        Self {
+            entries: VecDeque::new(),
+            left: 0,
+            corrections: VecDeque::new(),
+            outside_second: 0,
+            offset: None,
+            sequences: 0..0,
+            scopes: vec![account],
+            admissions: 0,
+            cut_off: 0,
+        }
     }
 }
 
@@ -90,9 +116,10 @@ impl Cell {
         if let Some((offset, first)) = run {
             if self.entries.back().is_some_and(|it| it.at > now) {
                 // The wall clock went back between two runs: their windows cannot be compared.
+                self.left += self.entries.len() as u64;
                 self.entries.clear();
                 self.outside_second = 0;
-                self.scopes.iter_mut().for_each(|it| (it.minute, it.second) = Default::default());
+                self.scopes.iter_mut().for_each(|it| (it.minute, it.second, it.lost) = Default::default());
             }
             if self.offset != Some(offset) || self.sequences.end != first {
                 (self.offset, self.sequences) = (Some(offset), first..first);
@@ -108,8 +135,15 @@ impl Cell {
             && now - entry.at >= MINUTE.cast_signed()
         {
             self.entries.pop_front();
+            self.left += 1;
             self.outside_second -= 1;
-            self.each(entry.scope, |it, of| it.minute.leave(entry.requests, of(entry.tokens)));
+            self.each(entry.scope, |it, of| {
+                it.minute.leave(entry.requests, of(entry.tokens));
+                it.lost -= u128::from(of(entry.lost));
+            });
+        }
+        while self.corrections.front().is_some_and(|it| it.entry < self.left) {
+            self.corrections.pop_front();
         }
     }
 
@@ -127,6 +161,26 @@ impl Cell {
                 it.minute.leave(0, of(reserved));
                 it.minute.join(0, of(known));
             });
+        }
+    }
+
+    /// After an unclean stop: the run that follows knows of no charge after `last_flush`, and of no correction. What a call
+    /// was charged beyond what was stored of it is lost to the limits, but for the second that is held back for it.
+    pub(super) fn lose(&mut self, last_flush: i64) {
+        let mut stored = HashMap::new();
+        // The latest first: what remains is how the charge was before the first correction that is lost.
+        for Correction { entry, old, .. } in self.corrections.drain(..).rev().filter(|it| it.at > last_flush) {
+            stored.insert(entry, old);
+        }
+        for (number, index) in (self.left..).zip(0..self.entries.len()) {
+            let Entry { at, scope, tokens, lost: before, .. } = self.entries[index];
+            let known = if at > last_flush { Reserved::default() } else { stored.remove(&number).unwrap_or(tokens) };
+            let lost = Reserved {
+                account: tokens.account.saturating_sub(known.account).max(before.account),
+                workspace: tokens.workspace.saturating_sub(known.workspace).max(before.workspace),
+            };
+            self.entries[index].lost = lost;
+            self.each(scope, |it, of| it.lost += u128::from(of(lost) - of(before)));
         }
     }
 
@@ -149,8 +203,10 @@ impl Cell {
         let back = self.sequences.end.saturating_sub(sequence);
         let index = usize::try_from(back).ok().and_then(|back| self.entries.len().checked_sub(back));
         let known = self.sequences.contains(&sequence);
-        let Some(entry) = index.filter(|_| known).and_then(|it| self.entries.get_mut(it)) else { return };
+        let Some(index) = index.filter(|it| known && *it < self.entries.len()) else { return };
+        let entry = &mut self.entries[index];
         let old = std::mem::replace(&mut entry.tokens, tokens);
+        self.corrections.push_back(Correction { at: now, entry: self.left + index as u64, old });
         // A charge is raised to exactly what was seen, in the scopes where that is more than was reserved.
         let raised =
             [(tokens.account, old.account), (tokens.workspace, old.workspace)].into_iter().filter(|it| it.0 > it.1);
@@ -194,7 +250,9 @@ impl Judged {
             self.rise((Cause::Requests, Window::Second), second.requests.into(), rps, second.requests > rps, at);
         }
         if tpm != NONE {
-            self.rise((Cause::Tokens, Window::Minute), minute.tokens, tpm, minute.tokens > tpm.into(), at);
+            let (over, lost) = (minute.tokens > tpm.into(), self.lost);
+            let highest = self.rise((Cause::Tokens, Window::Minute), minute.tokens, tpm, over, at);
+            highest.lost += u64::from(over && minute.tokens - lost <= tpm.into());
             let tps = ceil60(tpm);
             // A prompt bigger than a second may join one that is not full: what is judged then is what it joined.
             let bigger = prompt > tps;
