@@ -383,6 +383,16 @@ fn an_excess_of_what_an_unclean_stop_lost_is_told_apart() {
     let report = run(&process.journal[..], None).expect("a whole journal");
     assert_eq!((report.admissions, tokens_over(&report)), (3, (2, 1)));
     assert!(!report.holds());
+    // Nor does a loss excuse anything when it has left the minute.
+    let mut process = killed_after_a_call(false);
+    process.clock.advance(MINUTE);
+    process.step(Step::Call { prompt: 10, maximum: Some(50_000) });
+    process.flush();
+    let other = begin(&process.clock, process.account);
+    let _open = other.admit(10, 20_000);
+    other.ledger.drain_journal(OFFSET + 1, &mut process.journal);
+    let report = run(&process.journal[..], None).expect("a whole journal");
+    assert_eq!((report.admissions, tokens_over(&report)), (4, (2, 1)));
 }
 
 #[test]
