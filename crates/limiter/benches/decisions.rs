@@ -1,14 +1,15 @@
 //! What a decision costs, in the steady state: limits of account and workspace, minute and second, and surge.
 //!
-//! The cell holds a minute of 6,000 calls; each round lets one leave and one join.
+//! The cell holds a minute of 6,000 calls; each round lets one leave and one join. Without lock and clock it keeps neither
+//! charges for the store nor a journal; with both, it is said which. The process keeps both.
 
 use std::{hint::black_box, io::Write as _, sync::Arc, time::Instant};
 
 use divan::{Bencher, counter::ItemsCount};
 use domain::{AccountId, Limits, ModelCode, Rpm, Tpm, WorkspaceId};
 use limiter::{
-    Ask, Cell, CellHandle, CellLimits, Clock, Decision, Demand, Ledger, ManualClock, Micros, Settlement, Surge,
-    WorkspaceSlot, simulate,
+    Ask, Cell, CellHandle, CellLimits, Clock, Decision, Demand, Keeping, Ledger, ManualClock, Micros, Settlement,
+    Surge, WorkspaceSlot, simulate,
 };
 
 fn main() {
@@ -92,8 +93,12 @@ impl Clock for Monotonic {
     }
 }
 
-fn shared() -> (Ledger, Arc<CellHandle>, CellLimits) {
-    let ledger = Ledger::flushed(Arc::new(Monotonic(Instant::now())), Surge::default());
+/// What a ledger may keep.
+const KEPT: [&str; 3] = ["nothing", "charges", "charges and journal"];
+
+fn shared(kept: &str) -> (Ledger, Arc<CellHandle>, CellLimits) {
+    let keeping = Keeping { charges: kept != KEPT[0], journal: kept == KEPT[2] };
+    let ledger = Ledger::keeping(Arc::new(Monotonic(Instant::now())), Surge::default(), keeping);
     let cell = ledger.cell(&AccountId::new("account"), &ModelCode::parse("model").expect("a name"));
     ledger.workspace(&WorkspaceId::new("workspace"));
     (ledger, cell, limits(500_000_000_000, 500_000_000_000))
@@ -109,27 +114,37 @@ fn pass_shared(cell: &Arc<CellHandle>, limits: &CellLimits) {
     }
 }
 
-#[divan::bench(sample_count = 400, sample_size = 500)]
-fn admit_and_settle_with_lock_and_clock(bencher: Bencher<'_, '_>) {
-    let (ledger, cell, limits) = shared();
-    bencher
-        .counter(ItemsCount::new(1u64))
-        .with_inputs(|| ledger.drain(|_, _| ()))
-        .bench_local_values(|()| pass_shared(&cell, &limits));
+/// Hands over what was kept, as a flush does.
+fn drain(ledger: &Ledger, journal: &mut Vec<u8>) {
+    ledger.drain(|_, _| ());
+    ledger.drain_journal(0, journal);
+    journal.clear();
 }
 
-/// Ten thousand admissions and settlements on each thread, at once, on one cell.
-#[divan::bench(args = [1, 2], sample_count = 20, sample_size = 1)]
-fn threads_on_one_cell(bencher: Bencher<'_, '_>, threads: u64) {
+/// A flush after every thousand calls, which is not counted in.
+#[divan::bench(args = KEPT, sample_count = 400, sample_size = 1)]
+fn a_thousand_admitted_and_settled_with_lock_and_clock(bencher: Bencher<'_, '_>, kept: &str) {
+    let (ledger, cell, limits) = shared(kept);
+    let mut journal = Vec::new();
+    bencher
+        .counter(ItemsCount::new(1_000u64))
+        .with_inputs(|| drain(&ledger, &mut journal))
+        .bench_local_values(|()| (0..1_000).for_each(|_| pass_shared(&cell, &limits)));
+}
+
+/// Twenty thousand admissions and settlements on each thread, at once, on one cell.
+#[divan::bench(args = [1, 2], consts = [false, true], sample_count = 20, sample_size = 1)]
+fn threads_on_one_cell<const JOURNAL: bool>(bencher: Bencher<'_, '_>, threads: u64) {
     const EACH: u64 = 20_000;
-    let (ledger, cell, limits) = shared();
+    let (ledger, cell, limits) = shared(KEPT[1 + usize::from(JOURNAL)]);
+    let mut journal = Vec::new();
     bencher.counter(ItemsCount::new(EACH * threads)).bench_local(|| {
         std::thread::scope(|scope| {
             for _ in 0..threads {
                 scope.spawn(|| (0..EACH).for_each(|_| pass_shared(&cell, &limits)));
             }
         });
-        ledger.drain(|_, _| ());
+        drain(&ledger, &mut journal);
     });
 }
 

@@ -50,6 +50,16 @@ pub(crate) struct Sums {
 }
 
 impl Sums {
+    /// What is charged in a window.
+    pub(crate) fn used(&self, cause: Cause, window: Window) -> u128 {
+        match (cause, window) {
+            (Cause::Tokens, Window::Minute) => self.t60,
+            (Cause::Tokens, Window::Second) => self.t1,
+            (_, Window::Minute) => self.r60.into(),
+            (_, Window::Second) => self.r1.into(),
+        }
+    }
+
     pub(crate) fn join_minute(&mut self, requests: u64, tokens: u64) {
         self.r60 += requests;
         self.t60 += u128::from(tokens);

@@ -22,25 +22,33 @@ pub(crate) fn explain(
     let mut found = Found { log, now, named: None, others: Vec::new() };
     let scopes = [(Scope::Account, None, &limits[0]), (Scope::Workspace, Some(place), &limits[1])];
     for (scope, of, &InForce { rpm, rps, .. }) in scopes {
-        if rpm == NONE {
-            continue;
+        let sums = found.log.sums(of);
+        let (r60, r1) = (sums.r60, sums.r1);
+        let mut over = |window, limit: u64| {
+            found.exceeded((Cause::Requests, scope, window), of, limit, 1, limit.checked_sub(1));
+        };
+        // Without a limit neither is: no sum comes near it.
+        if r60 >= rpm {
+            over(Window::Minute, rpm);
         }
-        let (r60, r1) = (found.log.sums(of).r60, found.log.sums(of).r1);
-        let minute = Sum { of, limit: rpm, used: r60.into(), needed: 1 };
-        found.check(&minute, rpm.checked_sub(1), (Cause::Requests, scope, Window::Minute));
-        let second = Sum { of, limit: rps, used: r1.into(), needed: 1 };
-        found.check(&second, Some(rps - 1), (Cause::Requests, scope, Window::Second));
+        if r1 >= rps {
+            over(Window::Second, rps);
+        }
     }
     for (scope, of, &InForce { tpm, tps, .. }) in scopes {
         if tpm == NONE {
             continue;
         }
-        let (t60, t1) = (found.log.sums(of).t60, found.log.sums(of).t1);
-        let minute = Sum { of, limit: tpm, used: t60, needed: ask.needed(tpm) };
-        let allowed = if ask.never_fits(tpm) { None } else { Some(tpm - minute.needed) };
-        found.check(&minute, allowed, (Cause::Tokens, scope, Window::Minute));
-        let second = Sum { of, limit: tps, used: t1, needed: ask.prompt };
-        found.check(&second, Some(ask.second_allows(tps)), (Cause::Tokens, scope, Window::Second));
+        let sums = found.log.sums(of);
+        let (t60, t1, never) = (sums.t60, sums.t1, ask.never_fits(tpm));
+        let (needed, second) = (ask.needed(tpm), ask.second_allows(tps));
+        if never || t60 > u128::from(tpm - needed) {
+            let allowed = if never { None } else { Some(tpm - needed) };
+            found.exceeded((Cause::Tokens, scope, Window::Minute), of, tpm, needed, allowed);
+        }
+        if t1 > u128::from(second) {
+            found.exceeded((Cause::Tokens, scope, Window::Second), of, tps, ask.prompt, Some(second));
+        }
     }
     if let Some(violation) = surge_violation(found.log, now, rps, surge) {
         found.add(violation);
@@ -48,7 +56,9 @@ pub(crate) fn explain(
 
     let Found { named, mut others, .. } = found;
     let named = named.expect("a refused call violates a limit");
-    others.sort_by_key(|it| (it.cause, it.scope, it.window));
+    if others.len() > 1 {
+        others.sort_by_key(|it| (it.cause, it.scope, it.window));
+    }
     // All but the surge's threshold can only get better while nothing happens, so from the longest wait on they hold.
     let together = |us| surge_holds(log, rps, surge, now.plus(us)).since(now);
     let retry_after_us = named.retry_after_us.map(together);
@@ -63,29 +73,23 @@ struct Found<'a> {
     others: Vec<Violation>,
 }
 
-/// A sum of one scope in one window against its limit.
-struct Sum {
-    of: Of,
-    limit: u64,
-    used: u128,
-    needed: u64,
-}
-
 impl Found<'_> {
-    /// Adds a violation if more is used than `allowed`, the most that may be in the window for the call to join it;
+    /// Adds that a scope is charged more in a window than `allowed`, the most that may be in it for the call to join it;
     /// `None`: it never can.
-    fn check(&mut self, sum: &Sum, allowed: Option<u64>, what: (Cause, Scope, Window)) {
-        if allowed.is_none_or(|allowed| sum.used > u128::from(allowed)) {
-            self.exceeded(sum, allowed, what);
-        }
-    }
-
     #[inline(never)]
-    fn exceeded(&mut self, sum: &Sum, allowed: Option<u64>, (cause, scope, window): (Cause, Scope, Window)) {
-        let excess = allowed.map(|it| sum.used - u128::from(it));
-        let retry_after_us = excess.map(|it| self.log.leaves(sum.of, cause, window, it).since(self.now));
-        let used = u64::try_from(sum.used).unwrap_or(u64::MAX);
-        self.add(Violation { cause, scope, window, limit: sum.limit, used, needed: sum.needed, retry_after_us });
+    fn exceeded(
+        &mut self,
+        (cause, scope, window): (Cause, Scope, Window),
+        of: Of,
+        limit: u64,
+        needed: u64,
+        allowed: Option<u64>,
+    ) {
+        let used = self.log.sums(of).used(cause, window);
+        let excess = allowed.map(|it| used - u128::from(it));
+        let retry_after_us = excess.map(|it| self.log.leaves(of, cause, window, it).since(self.now));
+        let used = u64::try_from(used).unwrap_or(u64::MAX);
+        self.add(Violation { cause, scope, window, limit, used, needed, retry_after_us });
     }
 
     /// Adds the next one in the order in which ties are broken: it is named if it stays longer than all before it.
@@ -119,7 +123,7 @@ fn surge_violation(log: &Log, now: Micros, rps: u64, surge: &Surge) -> Option<Vi
 fn surge_holds(log: &Log, rps: u64, surge: &Surge, from: Micros) -> Micros {
     let sums = log.sums(None);
     let (mut r1, mut r60) = (sums.r1, sums.r60);
-    if r1 < surge.base(rps) || log.second_is_over(from) {
+    if r1 < surge.least || r1 < surge.base(rps) || log.second_is_over(from) {
         return from;
     }
     let mut second = log.all_charges(None, Cause::Requests, Window::Second).peekable();

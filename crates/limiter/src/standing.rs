@@ -32,10 +32,13 @@ fn quota(
     [account, workspace]: [(u64, u64); 2],
     denial: Option<&Denial>,
 ) -> Option<Quota> {
-    let used = |of| if cause == Cause::Tokens { log.sums(of).t60 } else { log.sums(of).r60.into() };
-    let remaining = |limit: u64, used: u128| limit.saturating_sub(u64::try_from(used).unwrap_or(u64::MAX));
+    // The sums of tokens may be wider than any limit; what is told of them is not.
+    let used = |of| match cause {
+        Cause::Tokens => u64::try_from(log.sums(of).t60).unwrap_or(u64::MAX),
+        _ => log.sums(of).r60,
+    };
     let (of_account, of_workspace) = (used(None), used(Some(place)));
-    let left = [remaining(account.0, of_account), remaining(workspace.0, of_workspace)];
+    let left = [account.0.saturating_sub(of_account), workspace.0.saturating_sub(of_workspace)];
     let tighter = workspace.0 != NONE && (account.0 == NONE || left[1] < left[0]);
     let (scope, of, used, (limit, per_second), remaining) = if tighter {
         (Scope::Workspace, Some(place), of_workspace, workspace, left[1])
@@ -45,13 +48,18 @@ fn quota(
         return None;
     };
     let refused_here = |it: &&Violation| (it.cause, it.scope, it.window) == (cause, scope, Window::Minute);
-    let fits_again = denial.and_then(|it| it.violations().find(refused_here)).and_then(|it| it.retry_after_us);
+    let fits_again = denial.and_then(|it| {
+        let found = Some(&it.named).filter(refused_here).or_else(|| it.others.iter().find(refused_here));
+        found.and_then(|it| it.retry_after_us)
+    });
     let reset_us = match fits_again {
         Some(us) => us,
         None if used == 0 => 0,
-        // Above a lowered limit, the remaining 0 grows when the use has come below the limit.
+        // Some of what is charged has to leave: all of what is above a lowered limit, for only then the remaining 0 grows.
+        None if used <= limit => log.leaves(of, cause, Window::Minute, 1).since(now),
         None => {
-            let excess = (used.saturating_sub(limit.into()) + 1).min(used);
+            let used = log.sums(of).used(cause, Window::Minute);
+            let excess = (used - u128::from(limit) + 1).min(used);
             log.leaves(of, cause, Window::Minute, excess).since(now)
         }
     };

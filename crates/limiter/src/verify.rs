@@ -6,21 +6,25 @@
 //! second, where a prompt bigger than a second may join one that is not full. Charges that were restored at a start are
 //! not in the journal: the admissions they stand for are. The journal is never behind what a restart knows of, so each of
 //! these is known at least as exactly as it was to the limiter; only of calls that an unclean stop cut off within its last
-//! tenth of a second nobody knows what they used, and none of that is called an excess ([`Report::cut_off`]).
+//! tenth of a second nobody knows what they used, and none of that is called an excess ([`Report::cut_off`]). What is known
+//! here and was not stored when the process was killed, the limiter did not know after its start: an excess that comes of
+//! that is told apart ([`Row::lost`]).
+
+mod windows;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap},
     fmt,
     io::{self, Read},
 };
 
-use domain::{Cause, Scope, Window, ceil60};
+use domain::{Cause, Scope, Window};
 
+use self::windows::{ACCOUNT, Cell, Entry};
 use crate::{
     Reserved, WorkspaceSlot,
-    in_force::NONE,
     journal::{Record, VERSION, checksum, take, take_text, unzigzag},
-    log::{MINUTE, SECOND},
+    log::SECOND,
 };
 
 /// What a journal proves.
@@ -40,9 +44,29 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether no window went over its limit.
+    /// Whether no window went over its limit, but by tokens that an unclean stop had lost.
     pub fn holds(&self) -> bool {
-        self.rows.iter().all(|it| it.exceeded == 0)
+        self.rows.iter().all(|it| it.exceeded == it.lost)
+    }
+
+    /// What a reader of the rows must know, a sentence each.
+    pub fn notes(&self) -> Vec<String> {
+        let sum = |of: fn(&Row) -> u64| self.rows.iter().map(of).sum::<u64>();
+        let bigger = sum(|it| it.bigger);
+        let joined = (bigger > 0).then(|| {
+            format!(
+                "{bigger} prompts were bigger than what a second may hold; such a call may join a second that is not full, \
+                 and its second then holds more than the limit without being over it"
+            )
+        });
+        let lost = sum(|it| it.lost);
+        let spanned = (lost > 0).then(|| {
+            format!(
+                "{lost} of those over a limit are so by tokens that an unclean stop lost before their charge was stored: a \
+                 second's worth is held back for such, and more than that may be reserved in a second"
+            )
+        });
+        spanned.into_iter().chain(joined).collect()
     }
 }
 
@@ -69,6 +93,13 @@ pub struct Row {
     pub at_us: i64,
     /// Admissions that led to more than was allowed.
     pub exceeded: u64,
+    /// Those of them that would not have, but for tokens whose charge an unclean stop lost before it was stored. The limits
+    /// hold back a second's worth for that, and what one second may reserve is bounded by the minute alone: so this may be,
+    /// as long as the minute spans the stop, by what was lost beyond that second's worth.
+    pub lost: u64,
+    /// Admissions of prompts bigger than what a second may hold, for tokens of the second. Each may join a second that is
+    /// not full, so `highest` may lie above `limit` and nothing be exceeded.
+    pub bigger: u64,
 }
 
 /// Why a journal could not be read.
@@ -142,6 +173,8 @@ pub fn run(mut journal: impl Read, since_us: Option<i64>) -> Result<Report, Veri
                 limit: it.limit,
                 at_us: it.at,
                 exceeded: it.exceeded,
+                lost: it.lost,
+                bigger: it.bigger,
             }));
         }
     }
@@ -186,7 +219,7 @@ fn follow(mut body: &[u8], cells: &mut HashMap<(String, String), Cell>, since_us
     for _ in 0..take(from)? {
         scopes.insert(u32::try_from(take(from)?).ok()?, cell.scope(take_text(from)?));
     }
-    let mut run = Some((offset, first_sequence));
+    let (mut run, lost) = (Some((offset, first_sequence)), Reserved::default());
     let mut at = 0u64;
     while let Some((kind, rest)) = from.split_first() {
         *from = rest;
@@ -200,231 +233,22 @@ fn follow(mut body: &[u8], cells: &mut HashMap<(String, String), Cell>, since_us
                 cell.scopes[scope].limits = (rpm, tpm);
             }
             Record::Admitted { slot, prompt, tokens } => {
-                let entry = Entry { at: now, scope: scope(slot)?, requests: 1, tokens, second: prompt, seen: Some(0) };
+                let entry =
+                    Entry { at: now, scope: scope(slot)?, requests: 1, tokens, second: prompt, seen: Some(0), lost };
                 cell.admit(entry, since_us.is_none_or(|since| now >= since));
             }
             Record::Owed { slot, tokens } => {
-                cell.join(Entry { at: now, scope: scope(slot)?, requests: 0, tokens, second: 0, seen: None });
+                cell.join(Entry { at: now, scope: scope(slot)?, requests: 0, tokens, second: 0, seen: None, lost });
             }
             Record::Raised { sequence, tokens } => cell.recharge(now, sequence, tokens, false),
             Record::Settled { sequence, tokens } => cell.recharge(now, sequence, tokens, true),
             Record::Resumed { blackout } => {
                 let blackout = i64::try_from(blackout.0).ok()?.checked_add(offset)?;
-                cell.cut_off(blackout - SECOND.cast_signed());
+                let last_flush = blackout - SECOND.cast_signed();
+                cell.cut_off(last_flush);
+                cell.lose(last_flush);
             }
         }
     }
     Some(())
-}
-
-/// An index into a cell's scopes.
-type ScopeIndex = usize;
-const ACCOUNT: ScopeIndex = 0;
-
-#[derive(Clone, Copy)]
-struct Entry {
-    at: i64,
-    scope: ScopeIndex,
-    requests: u64,
-    tokens: Reserved,
-    second: u64,
-    /// While a call runs, the tokens it is known to have used; `None`: all of its charge is.
-    seen: Option<u64>,
-}
-
-/// One (account, model) as the journal tells it.
-struct Cell {
-    /// A minute of charges in order of time.
-    entries: VecDeque<Entry>,
-    /// So many of the first entries have left the second.
-    outside_second: usize,
-    /// Tells runs of the process apart: each has a clock of its own.
-    offset: Option<i64>,
-    /// The numbers that may be corrected: those of this run that follow each other without a gap.
-    sequences: std::ops::Range<u64>,
-    /// The account first.
-    scopes: Vec<Judged>,
-    admissions: u64,
-    cut_off: u64,
-}
-
-/// One scope: what it is charged, what it may be, and the highest it was.
-#[derive(Default)]
-struct Judged {
-    /// The workspace's id; `None` for the account.
-    workspace: Option<String>,
-    limits: (u64, u64),
-    minute: Held,
-    second: Held,
-    highest: BTreeMap<(Cause, Window), Highest>,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Held {
-    requests: u64,
-    tokens: u128,
-}
-
-struct Highest {
-    used: u64,
-    limit: u64,
-    at: i64,
-    exceeded: u64,
-}
-
-impl Default for Cell {
-    fn default() -> Self {
-        let account = Judged { limits: (NONE, NONE), ..Judged::default() };
-        let (entries, scopes) = (VecDeque::new(), vec![account]);
-        Self { entries, outside_second: 0, offset: None, sequences: 0..0, scopes, admissions: 0, cut_off: 0 }
-    }
-}
-
-impl Cell {
-    fn scope(&mut self, workspace: String) -> ScopeIndex {
-        let workspace = Some(workspace);
-        self.scopes.iter().position(|it| it.workspace == workspace).unwrap_or_else(|| {
-            self.scopes.push(Judged { workspace, limits: (NONE, NONE), ..Judged::default() });
-            self.scopes.len() - 1
-        })
-    }
-
-    /// Goes on to `now`; `run` is given with the first record of a chunk: its offset and first sequence number.
-    fn reach(&mut self, now: i64, run: Option<(i64, u64)>) {
-        if let Some((offset, first)) = run {
-            if self.entries.back().is_some_and(|it| it.at > now) {
-                // The wall clock went back between two runs: their windows cannot be compared.
-                self.entries.clear();
-                self.outside_second = 0;
-                self.scopes.iter_mut().for_each(|it| (it.minute, it.second) = Default::default());
-            }
-            if self.offset != Some(offset) || self.sequences.end != first {
-                (self.offset, self.sequences) = (Some(offset), first..first);
-            }
-        }
-        while let Some(&entry) = self.entries.get(self.outside_second)
-            && now - entry.at >= SECOND.cast_signed()
-        {
-            self.outside_second += 1;
-            self.each(entry.scope, |it, _| it.second.leave(entry.requests, entry.second));
-        }
-        while let Some(&entry) = self.entries.front()
-            && now - entry.at >= MINUTE.cast_signed()
-        {
-            self.entries.pop_front();
-            self.outside_second -= 1;
-            self.each(entry.scope, |it, of| it.minute.leave(entry.requests, of(entry.tokens)));
-        }
-    }
-
-    /// An unclean stop cut off what was running, and the run that follows knows of no charge after `last_flush`; or records
-    /// were lost, and any running call may have ended in them. What a call admitted later used is known only as far as it
-    /// was seen: its reservation would be an excess that may not have been.
-    fn cut_off(&mut self, last_flush: i64) {
-        for index in 0..self.entries.len() {
-            let Entry { at, seen, scope, tokens: reserved, .. } = self.entries[index];
-            let Some(seen) = seen.filter(|_| at > last_flush) else { continue };
-            self.cut_off += 1;
-            let known = Reserved { account: reserved.account.min(seen), workspace: reserved.workspace.min(seen) };
-            (self.entries[index].tokens, self.entries[index].seen) = (known, None);
-            self.each(scope, |it, of| {
-                it.minute.leave(0, of(reserved));
-                it.minute.join(0, of(known));
-            });
-        }
-    }
-
-    /// Does something to the account and to a workspace, with which of a charge's two numbers is theirs.
-    fn each(&mut self, scope: ScopeIndex, act: impl Fn(&mut Judged, fn(Reserved) -> u64)) {
-        act(&mut self.scopes[ACCOUNT], |it| it.account);
-        act(&mut self.scopes[scope], |it| it.workspace);
-    }
-
-    fn join(&mut self, entry: Entry) {
-        self.entries.push_back(entry);
-        self.sequences.end += 1;
-        self.each(entry.scope, |it, of| {
-            it.minute.join(entry.requests, of(entry.tokens));
-            it.second.join(entry.requests, entry.second);
-        });
-    }
-
-    fn recharge(&mut self, now: i64, sequence: u64, tokens: Reserved, settled: bool) {
-        let back = self.sequences.end.saturating_sub(sequence);
-        let index = usize::try_from(back).ok().and_then(|back| self.entries.len().checked_sub(back));
-        let known = self.sequences.contains(&sequence);
-        let Some(entry) = index.filter(|_| known).and_then(|it| self.entries.get_mut(it)) else { return };
-        let old = std::mem::replace(&mut entry.tokens, tokens);
-        // A charge is raised to exactly what was seen, in the scopes where that is more than was reserved.
-        let raised =
-            [(tokens.account, old.account), (tokens.workspace, old.workspace)].into_iter().filter(|it| it.0 > it.1);
-        entry.seen = entry.seen.filter(|_| !settled).map(|seen| raised.map(|it| it.0).max().unwrap_or(seen));
-        let second = settled && entry.requests > 0 && now - entry.at < SECOND.cast_signed();
-        let old_second = entry.second;
-        if second {
-            entry.second = tokens.account;
-        }
-        let (scope, new_second) = (entry.scope, entry.second);
-        self.each(scope, |it, of| {
-            it.minute.leave(0, of(old));
-            it.minute.join(0, of(tokens));
-            if second {
-                it.second.leave(0, old_second);
-                it.second.join(0, new_second);
-            }
-        });
-    }
-
-    fn admit(&mut self, entry: Entry, judged: bool) {
-        let before = [ACCOUNT, entry.scope].map(|it| self.scopes[it].second.tokens);
-        self.join(entry);
-        if judged {
-            self.admissions += 1;
-            for (scope, before) in [ACCOUNT, entry.scope].into_iter().zip(before) {
-                self.scopes[scope].judge(entry.at, entry.second, before);
-            }
-        }
-    }
-}
-
-impl Judged {
-    /// Judges an admission of `prompt` tokens that joined a second of `before` tokens.
-    fn judge(&mut self, at: i64, prompt: u64, before: u128) {
-        let (rpm, tpm) = self.limits;
-        let (minute, second) = (self.minute, self.second);
-        if rpm != NONE {
-            self.rise((Cause::Requests, Window::Minute), minute.requests.into(), rpm, minute.requests > rpm, at);
-            let rps = ceil60(rpm);
-            self.rise((Cause::Requests, Window::Second), second.requests.into(), rps, second.requests > rps, at);
-        }
-        if tpm != NONE {
-            self.rise((Cause::Tokens, Window::Minute), minute.tokens, tpm, minute.tokens > tpm.into(), at);
-            let tps = ceil60(tpm);
-            // A prompt bigger than a second may join one that is not full: what counts then is what it joined.
-            let (used, most) = if prompt > tps { (before, tps - 1) } else { (second.tokens, tps) };
-            self.rise((Cause::Tokens, Window::Second), used, tps, used > most.into(), at);
-        }
-    }
-
-    fn rise(&mut self, what: (Cause, Window), used: u128, limit: u64, over: bool, at: i64) {
-        let used = u64::try_from(used).unwrap_or(u64::MAX);
-        let highest = self.highest.entry(what).or_insert(Highest { used, limit, at, exceeded: 0 });
-        let share = |used: u64, of: u64| u128::from(used) * u128::from(of);
-        if share(used, highest.limit) > share(highest.used, limit) {
-            (highest.used, highest.limit, highest.at) = (used, limit, at);
-        }
-        highest.exceeded += u64::from(over);
-    }
-}
-
-impl Held {
-    fn join(&mut self, requests: u64, tokens: u64) {
-        self.requests += requests;
-        self.tokens += u128::from(tokens);
-    }
-
-    fn leave(&mut self, requests: u64, tokens: u64) {
-        self.requests -= requests;
-        self.tokens -= u128::from(tokens);
-    }
 }

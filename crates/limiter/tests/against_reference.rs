@@ -1,6 +1,7 @@
 //! Random histories, decision by decision, against the slow reference: every number a decision says, in every order of
-//! calls, settlements, hang-ups, edits, clock jumps and restarts.
+//! calls, settlements, hang-ups, edits, clock jumps, restarts and crashes.
 
+mod common;
 mod reference;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -10,7 +11,7 @@ use limiter::{
     BucketCharge, CellHandle, CellLimits, Decision, Demand, Ledger, ManualClock, Micros, Permit, Settlement, Surge,
     Use, WorkspaceSlot,
 };
-use proptest::{prelude::*, test_runner::FileFailurePersistence};
+use proptest::prelude::*;
 use reference::{Ask, Call, Model};
 
 const WORKSPACES: u32 = 3;
@@ -41,7 +42,11 @@ enum Step {
     AccountLimits(Limits),
     WorkspaceLimits(u32, Limits),
     Sweep,
+    /// What is charged becomes durable.
+    Flush,
     Restart,
+    /// The process is killed, with what was charged since the last flush, and is back after so long.
+    Crash(u64),
 }
 
 #[derive(Clone, Debug)]
@@ -96,7 +101,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => limits().prop_map(Step::AccountLimits),
         2 => (1..WORKSPACES, limits()).prop_map(|(workspace, own)| Step::WorkspaceLimits(workspace, own)),
         1 => Just(Step::Sweep),
+        3 => Just(Step::Flush),
         1 => Just(Step::Restart),
+        2 => prop_oneof![0..300_000u64, 0..3_000_000u64].prop_map(Step::Crash),
     ]
 }
 
@@ -116,6 +123,7 @@ struct World {
     cell: Arc<CellHandle>,
     slots: Vec<WorkspaceSlot>,
     stored: BTreeMap<(Micros, WorkspaceSlot), BucketCharge>,
+    last_flush: u64,
     model: Model,
     open: Vec<(Permit, Call)>,
     promised: Option<u64>,
@@ -146,6 +154,7 @@ impl World {
             cell,
             slots,
             stored: BTreeMap::new(),
+            last_flush: start,
             model,
             open: Vec::new(),
             promised: None,
@@ -169,7 +178,7 @@ impl World {
         };
         self.huge |= largest > 1 << 50;
         match step {
-            Step::Restart if self.huge => {}
+            Step::Flush | Step::Restart | Step::Crash(_) if self.huge => {}
             Step::Advance(by) => self.move_to(self.model.now + by),
             Step::Return { early } => {
                 if let Some(promised) = self.promised {
@@ -199,7 +208,12 @@ impl World {
             Step::AccountLimits(account) => self.model.limits.account = account,
             Step::WorkspaceLimits(workspace, own) => self.model.own[workspace as usize] = own,
             Step::Sweep => self.ledger.sweep(),
+            Step::Flush => {
+                self.drain();
+                self.model.flush();
+            }
             Step::Restart => self.restart(),
+            Step::Crash(away) => self.crash(away),
         }
         self.compare()
     }
@@ -253,6 +267,21 @@ impl World {
         }
         self.drain();
         self.model.restart();
+        self.start();
+    }
+
+    fn crash(&mut self, away: u64) {
+        let running = std::mem::take(&mut self.open);
+        self.move_to(self.model.now + away);
+        self.model.crash(self.last_flush);
+        self.start();
+        let workspaces: Vec<_> = self.slots.iter().copied().zip(self.model.own.iter().copied()).collect();
+        self.cell.black_out(Micros(self.last_flush + 1_000_000), self.model.limits.account, &workspaces);
+        // What ran is gone with the process it ran in: its settlements reach nobody.
+        drop(running);
+    }
+
+    fn start(&mut self) {
         let learned = self.cell.learned();
         (self.ledger, self.cell, self.slots) = begin(&self.clock, self.model.surge);
         // A new process has a clock of its own: what the old one had seen is gone, as in the model only its charges are.
@@ -264,6 +293,7 @@ impl World {
     }
 
     fn drain(&mut self) {
+        self.last_flush = self.model.now;
         self.ledger.drain(|_, change| {
             let sum = self.stored.entry((change.end, change.slot)).or_insert(BucketCharge {
                 account: Default::default(),
@@ -292,7 +322,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, max_shrink_iters: 20_000, failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 20_000, ..common::histories(2000) })]
 
     #[test]
     fn every_decision_is_that_of_the_reference(

@@ -214,7 +214,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(common::histories(1500))]
 
     #[test]
     fn no_window_that_spans_crashes_goes_over_its_request_limit(

@@ -270,6 +270,8 @@ fn a_prompt_is_estimated_from_its_bytes_and_the_ratio_is_learned() {
 }
 
 proptest! {
+    #![proptest_config(common::histories(256))]
+
     /// Whatever becomes of one minute's calls after it has passed, nobody gets more in the next than the limit.
     #[test]
     fn nothing_leaks_into_another_minute(

@@ -59,6 +59,8 @@ fn growth(rpm: u64, doubling: f64) -> impl Iterator<Item = u64> {
 }
 
 proptest! {
+    #![proptest_config(common::histories(256))]
+
     #[test]
     fn it_never_fires_at_600_or_below(
         rpm in 1..=600u64,

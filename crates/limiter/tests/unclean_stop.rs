@@ -60,14 +60,29 @@ struct Known {
     ended: bool,
     /// What was counted of it while it ran.
     seen: u64,
+    /// From when on how much of it is lost to the limits: charged, and not stored when the process was killed.
+    lost: Vec<(u64, u64)>,
     /// A debt is no call.
     debt: bool,
 }
 
 impl Known {
-    fn tokens_at(&self, now: u64) -> u64 {
-        self.tokens.iter().rev().find(|it| it.0 <= now).map_or(0, |it| it.1)
+    fn new(at: u64, tokens: u64, debt: bool) -> Self {
+        Self { at, tokens: vec![(at, tokens)], ended: debt, seen: 0, lost: Vec::new(), debt }
     }
+
+    fn tokens_at(&self, now: u64) -> u64 {
+        at(&self.tokens, now)
+    }
+
+    fn charged(&self) -> u64 {
+        self.tokens_at(u64::MAX)
+    }
+}
+
+/// How much it was at that time.
+fn at(history: &[(u64, u64)], now: u64) -> u64 {
+    history.iter().rev().find(|it| it.0 <= now).map_or(0, |it| it.1)
 }
 
 struct Process {
@@ -81,6 +96,8 @@ struct Process {
     /// Everything that happened, and how it stood when it was last journaled.
     known: Vec<Known>,
     journaled: Vec<Known>,
+    /// How much of each charge the store has.
+    stored_tokens: Vec<u64>,
 }
 
 fn begin(clock: &Arc<ManualClock>, account: Limits) -> World {
@@ -92,8 +109,10 @@ impl Process {
     fn new(account: Limits) -> Self {
         let clock = Arc::new(ManualClock::at(Micros(200 * SECOND)));
         let world = begin(&clock, account);
+        let last_flush = world.now();
+        clock.advance(1);
         Self {
-            last_flush: world.now(),
+            last_flush,
             world,
             clock,
             account,
@@ -102,6 +121,7 @@ impl Process {
             open: Vec::new(),
             known: Vec::new(),
             journaled: Vec::new(),
+            stored_tokens: Vec::new(),
         }
     }
 
@@ -113,11 +133,13 @@ impl Process {
                 // The process flushes every 100 ms; up to a second late it goes on without.
                 if now >= self.last_flush + SECOND {
                     self.flush();
+                    self.clock.advance(1);
                 }
+                let now = self.world.now();
                 if let Decision::Admitted(permit, _) = self.world.decide(prompt, maximum) {
-                    let tokens = vec![(now, permit.reserved().account)];
+                    let call = Known::new(now, permit.reserved().account, false);
                     self.open.push((permit, self.known.len()));
-                    self.known.push(Known { at: now, tokens, ended: false, seen: 0, debt: false });
+                    self.known.push(call);
                 }
             }
             Step::Counted { which, output } if !self.open.is_empty() => {
@@ -126,8 +148,7 @@ impl Process {
                 permit.counted(output);
                 let counted = permit.prompt() + output;
                 let it = &mut self.known[*call];
-                let charged = it.tokens.last().map_or(0, |it| it.1);
-                if counted > charged && it.at + MINUTE > now {
+                if counted > it.charged() && it.at + MINUTE > now {
                     it.tokens.push((now, counted));
                     it.seen = counted;
                 }
@@ -135,14 +156,13 @@ impl Process {
             Step::Settle { which, total } if !self.open.is_empty() => {
                 let (permit, call) = self.open.swap_remove(which % self.open.len());
                 let it = &mut self.known[call];
-                let charged = it.tokens.last().map_or(0, |it| it.1);
+                let charged = it.charged();
                 permit.settle(Settlement::Exact { prompt: None, total, ended_well: false });
                 if it.at + MINUTE > now {
                     it.tokens.push((now, total));
                     it.ended = true;
                 } else if total > charged {
-                    let tokens = vec![(now, total - charged)];
-                    self.known.push(Known { at: now, tokens, ended: true, seen: 0, debt: true });
+                    self.known.push(Known::new(now, total - charged, true));
                 }
             }
             Step::Counted { .. } | Step::Settle { .. } => {}
@@ -162,6 +182,7 @@ impl Process {
                 sum.tokens += it.tokens;
             }
         });
+        self.stored_tokens = self.known.iter().map(Known::charged).collect();
         self.journal();
         self.last_flush = self.world.now();
     }
@@ -176,11 +197,14 @@ impl Process {
             self.journal();
         }
         self.known = self.journaled.clone();
-        for it in &mut self.known {
-            if !it.ended && !it.debt && it.at > self.last_flush {
-                it.tokens.push((self.world.now(), it.seen));
+        let now = self.world.now();
+        for (place, it) in self.known.iter_mut().enumerate() {
+            if !it.ended && it.at > self.last_flush {
+                it.tokens.push((now, it.seen));
             }
             it.ended = true;
+            let lost = it.charged().saturating_sub(self.stored_tokens.get(place).copied().unwrap_or(0));
+            it.lost.push((now, lost.max(at(&it.lost, now))));
         }
         self.clock.advance(away);
         // What ran is gone with the process it ran in: its settlements reach nobody.
@@ -192,26 +216,31 @@ impl Process {
         self.flush();
     }
 
-    /// Admissions after which more tokens of the minute are known to have been charged than the limit, and all of them.
-    fn over(&self, tpm: u64) -> (u64, u64) {
-        let calls = || self.known.iter().enumerate().filter(|(_, it)| !it.debt);
-        let over = calls().filter(|(place, call)| {
+    /// Admissions after which more tokens of the minute are known to have been charged than the limit, those that are so
+    /// by what was lost, and all of them.
+    fn over(&self, tpm: u64) -> (u64, u64, u64) {
+        let (mut over, mut by_loss, mut calls) = (0, 0, 0);
+        for (place, call) in self.known.iter().enumerate().filter(|(_, it)| !it.debt) {
             // In the order of the record: what was charged at the same instant later is not counted yet, nor corrected.
-            let before = self.known[..=*place].iter();
-            let charged = |it: &Known| if it.at + MINUTE > call.at { it.tokens_at(call.at) } else { 0 };
-            before.map(charged).sum::<u64>() > tpm
-        });
-        (over.count() as u64, calls().count() as u64)
+            let here = || self.known[..=place].iter().filter(|it| it.at + MINUTE > call.at);
+            let charged: u64 = here().map(|it| it.tokens_at(call.at)).sum();
+            let lost: u64 = here().map(|it| at(&it.lost, call.at)).sum();
+            over += u64::from(charged > tpm);
+            by_loss += u64::from(charged > tpm && charged - lost <= tpm);
+            calls += 1;
+        }
+        (over, by_loss, calls)
     }
 }
 
-fn tokens_over(report: &Report) -> u64 {
-    let of = |window| report.rows.iter().filter(move |it| (it.cause, it.window) == (Cause::Tokens, window));
-    of(Window::Minute).map(|it| it.exceeded).sum()
+/// Of the account, whose row it is alone: admissions over the tokens of the minute, and those that are so by what was lost.
+fn tokens_over(report: &Report) -> (u64, u64) {
+    let mut of = report.rows.iter().filter(|it| (it.cause, it.window) == (Cause::Tokens, Window::Minute));
+    of.next().map_or((0, 0), |it| (it.exceeded, it.lost))
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(common::histories(1500))]
 
     #[test]
     fn an_excess_is_claimed_where_one_is_known_and_nowhere_else(
@@ -227,7 +256,9 @@ proptest! {
         }
         process.flush();
         let report = run(&process.journal[..], None).expect("a whole journal");
-        prop_assert_eq!((tokens_over(&report), report.admissions), process.over(tpm));
+        let (over, by_loss) = tokens_over(&report);
+        prop_assert_eq!((over, by_loss, report.admissions), process.over(tpm));
+        prop_assert!(report.holds(), "nothing but what was lost leads to an excess: {:?}", report.rows);
         let others = report.rows.iter().filter(|it| (it.cause, it.window) != (Cause::Tokens, Window::Minute));
         for row in others {
             prop_assert!(row.exceeded == 0, "{:?}", row);
@@ -258,7 +289,7 @@ fn a_settlement_that_only_the_store_knows_of_would_be_taken_for_an_excess() {
         process.flush();
     });
     let report = run(&right.journal[..], None).expect("a whole journal");
-    assert_eq!((report.admissions, tokens_over(&report)), (2, 0));
+    assert_eq!((report.admissions, tokens_over(&report)), (2, (0, 0)));
     // Drained in the wrong order, with the settlement in between.
     let wrong = killed_after_a_settlement(|process, permit| {
         process.journal();
@@ -268,7 +299,8 @@ fn a_settlement_that_only_the_store_knows_of_would_be_taken_for_an_excess() {
         process.journal = journal;
     });
     let report = run(&wrong.journal[..], None).expect("a whole journal");
-    assert_eq!((report.admissions, tokens_over(&report)), (2, 1), "this is why the journal comes last");
+    assert_eq!((report.admissions, tokens_over(&report)), (2, (1, 0)), "this is why the journal comes last");
+    assert!(!report.holds());
 }
 
 #[test]
@@ -288,7 +320,7 @@ fn what_a_gap_may_have_given_back_is_not_taken_for_an_excess() {
         process.step(Step::Call { prompt: 1, maximum: Some(900) });
         process.flush();
         let report = run(&process.journal[..], None).expect("a whole journal");
-        assert_eq!((report.admissions, tokens_over(&report)), (2, u64::from(!told)));
+        assert_eq!((report.admissions, tokens_over(&report)), (2, (u64::from(!told), 0)));
         assert_eq!(report.cut_off.values().sum::<u64>(), u64::from(told));
     }
 }
@@ -315,5 +347,66 @@ fn calls_that_were_cut_off_unknown_to_the_store_are_told() {
     process.step(Step::Call { prompt: 1, maximum: Some(900) });
     process.flush();
     let report = run(&process.journal[..], None).expect("a whole journal");
-    assert_eq!((report.admissions, tokens_over(&report)), (2, 1), "{:?}", report.rows);
+    assert_eq!((report.admissions, tokens_over(&report)), (2, (1, 1)), "{:?}", report.rows);
+}
+
+/// One call of 50,010 tokens joins one that used 40,010 of its own 50,010 and ended just before the process was killed.
+fn killed_after_a_call(stored: bool) -> Process {
+    let mut process = Process::new(limits(None, 60_000));
+    process.flush();
+    process.clock.advance(1);
+    process.step(Step::Call { prompt: 10, maximum: Some(50_000) });
+    process.step(Step::Settle { which: 0, total: 40_010 });
+    if stored {
+        process.flush();
+    }
+    process.step(Step::Crash { journaled: true, away: 2 * SECOND });
+    process.step(Step::Call { prompt: 10, maximum: Some(50_000) });
+    process.flush();
+    process
+}
+
+#[test]
+fn an_excess_of_what_an_unclean_stop_lost_is_told_apart() {
+    let report = run(&killed_after_a_call(true).journal[..], None).expect("a whole journal");
+    assert_eq!((report.admissions, tokens_over(&report)), (1, (0, 0)), "the second one was refused");
+    assert!(report.notes().is_empty());
+    let report = run(&killed_after_a_call(false).journal[..], None).expect("a whole journal");
+    assert_eq!((report.admissions, tokens_over(&report)), (2, (1, 1)), "a second's worth was held back, 1,000");
+    assert!(report.holds());
+    assert_eq!(report.notes().len(), 1);
+    // What came from elsewhere is no such loss, whether the process was killed or not.
+    let mut process = killed_after_a_call(false);
+    let other = begin(&process.clock, process.account);
+    let _open = other.admit(10, 20_000);
+    other.ledger.drain_journal(OFFSET + 1, &mut process.journal);
+    let report = run(&process.journal[..], None).expect("a whole journal");
+    assert_eq!((report.admissions, tokens_over(&report)), (3, (2, 1)));
+    assert!(!report.holds());
+    // Nor does a loss excuse anything when it has left the minute.
+    let mut process = killed_after_a_call(false);
+    process.clock.advance(MINUTE);
+    process.step(Step::Call { prompt: 10, maximum: Some(50_000) });
+    process.flush();
+    let other = begin(&process.clock, process.account);
+    let _open = other.admit(10, 20_000);
+    other.ledger.drain_journal(OFFSET + 1, &mut process.journal);
+    let report = run(&process.journal[..], None).expect("a whole journal");
+    assert_eq!((report.admissions, tokens_over(&report)), (4, (2, 1)));
+}
+
+#[test]
+fn a_correction_that_was_not_stored_is_lost_too() {
+    let mut process = Process::new(limits(None, 1000));
+    process.step(Step::Call { prompt: 1, maximum: Some(99) });
+    process.flush();
+    process.clock.advance(1);
+    process.step(Step::Counted { which: 0, output: 500 });
+    process.step(Step::Settle { which: 0, total: 900 });
+    process.step(Step::Crash { journaled: true, away: 2 * SECOND });
+    process.step(Step::Call { prompt: 1, maximum: Some(700) });
+    process.flush();
+    let report = run(&process.journal[..], None).expect("a whole journal");
+    assert_eq!((report.admissions, tokens_over(&report)), (2, (1, 1)), "100 of 900 were stored: {:?}", report.rows);
+    assert_eq!(report.cut_off.values().sum::<u64>(), 0);
 }

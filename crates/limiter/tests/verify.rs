@@ -71,6 +71,33 @@ fn the_highest_use_of_each_limit_is_told_with_its_instant() {
 }
 
 #[test]
+fn a_second_that_a_bigger_prompt_joined_is_told_with_all_of_it() {
+    let clock = clock();
+    let world = journaled(&clock, limits(None, 60_000), limits(None, None));
+    let mut journal = Vec::new();
+    let second = |journal: &[u8]| {
+        let report = verify(journal);
+        let it = row(&report, Scope::Account, Cause::Tokens, Window::Second).clone();
+        (it.highest, it.limit, it.exceeded, it.bigger, report.notes().len())
+    };
+    let _small = world.admit(999, 0);
+    world.ledger.drain_journal(OFFSET, &mut journal);
+    assert_eq!(second(&journal), (999, 1_000, 0, 0, 0));
+    let _bigger = world.admit(30_000, 0);
+    world.ledger.drain_journal(OFFSET, &mut journal);
+    assert_eq!(second(&journal), (30_999, 1_000, 0, 1, 1));
+
+    // One that joins a full second is over: two processes that do not know of each other.
+    let mut twice = Vec::new();
+    for offset in [OFFSET, OFFSET + 1] {
+        let world = journaled(&clock, limits(None, 60_000), limits(None, None));
+        let _open = world.admit(if offset == OFFSET { 1_000 } else { 1_001 }, 0);
+        world.ledger.drain_journal(offset, &mut twice);
+    }
+    assert_eq!(second(&twice), (2_001, 1_000, 1, 1, 1));
+}
+
+#[test]
 fn two_processes_that_do_not_know_of_each_other_are_found_out() {
     let clock = clock();
     let mut journal = Vec::new();
@@ -200,6 +227,8 @@ fn a_torn_end_is_told_and_damage_is_an_error() {
 }
 
 proptest! {
+    #![proptest_config(common::histories(256))]
+
     /// Whatever happens, the journal of one process holds, and what it says of the end is what the cell says.
     #[test]
     fn a_journal_of_any_history_holds(

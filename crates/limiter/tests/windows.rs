@@ -77,6 +77,8 @@ fn run(world: &World, tries: Vec<Try>, worst: u64) -> Vec<Admission> {
 }
 
 proptest! {
+    #![proptest_config(common::histories(256))]
+
     #[test]
     fn requests_never_pass_their_limits(
         (account, own) in (prop_oneof![0..130u64, 100..700u64], 0..130u64),

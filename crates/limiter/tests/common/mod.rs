@@ -8,6 +8,13 @@ use limiter::{
     CellHandle, CellLimits, Decision, Demand, Denial, Ledger, ManualClock, Micros, Permit, Standing, Surge,
     WorkspaceSlot,
 };
+use proptest::test_runner::{Config as ProptestConfig, FileFailurePersistence};
+
+/// So many random cases; what one of them fails with is kept beside the test, and tried first from then on.
+pub fn histories(cases: u32) -> ProptestConfig {
+    let failure_persistence = Some(Box::new(FileFailurePersistence::WithSource("regressions")) as Box<_>);
+    ProptestConfig { cases, failure_persistence, ..ProptestConfig::default() }
+}
 
 pub const SECOND: u64 = 1_000_000;
 pub const MINUTE: u64 = 60_000_000;

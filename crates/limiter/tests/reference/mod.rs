@@ -15,6 +15,8 @@ struct Entry {
     second: [u64; 2],
     /// From before a start.
     restored: bool,
+    /// Requests and tokens as the store has them; `None`: it knows nothing of this charge.
+    stored: Option<[[u64; 2]; 2]>,
 }
 
 /// An admitted call that is not settled.
@@ -61,6 +63,13 @@ fn ceil60(n: u64) -> u64 {
 fn in_window(at: u64, window_s: u64, now: u64) -> bool {
     // In (now − window, now], or stamped later than now.
     i128::from(at) > i128::from(now) - i128::from(window_s) * 1_000_000
+}
+
+impl Entry {
+    /// Of tokens alone, in the minute alone.
+    fn new(at: u64, workspace: u32, tokens: [u64; 2]) -> Self {
+        Self { at, workspace, requests: [0, 0], tokens, second: [0, 0], restored: false, stored: None }
+    }
 }
 
 impl Model {
@@ -165,9 +174,7 @@ impl Model {
             u64::try_from(reserved).unwrap()
         });
         let (requests, second) = ([1, 1], [ask.prompt; 2]);
-        let entry =
-            Entry { at: self.now, workspace: ask.workspace, requests, tokens: reserved, second, restored: false };
-        self.entries.push(entry.clone());
+        let entry = self.charge(Entry { requests, second, ..Entry::new(self.now, ask.workspace, reserved) });
         Ok(Call { entry, prompt: ask.prompt, expected, counted: 0, charged: reserved, debt: None })
     }
 
@@ -231,7 +238,7 @@ impl Model {
             (it.at, it.workspace, it.requests, it.tokens, it.second)
                 == (of.at, of.workspace, of.requests, of.tokens, of.second)
         };
-        self.entries.iter_mut().filter(|it| in_window(it.at, 60, now)).find(same)
+        self.entries.iter_mut().filter(|it| !it.restored && in_window(it.at, 60, now)).find(same)
     }
 
     /// Raises a call's charge to its prompt and what was counted.
@@ -257,9 +264,12 @@ impl Model {
     }
 
     fn owe(&mut self, workspace: u32, tokens: [u64; 2]) -> Entry {
-        let debt = Entry { at: self.now, workspace, requests: [0, 0], tokens, second: [0, 0], restored: false };
-        self.entries.push(debt.clone());
-        debt
+        self.charge(Entry::new(self.now, workspace, tokens))
+    }
+
+    fn charge(&mut self, entry: Entry) -> Entry {
+        self.entries.push(entry.clone());
+        entry
     }
 
     /// Settles a call at what it used.
@@ -289,9 +299,40 @@ impl Model {
         }
     }
 
-    /// A stop and a start: every charge comes back stamped with the end of its tenth of a second, in the minute and in
-    /// the second alike.
+    /// Every charge as it is now is durable.
+    pub fn flush(&mut self) {
+        self.entries.iter_mut().for_each(|it| it.stored = Some([it.requests, it.tokens]));
+    }
+
+    /// A clean stop and a start.
     pub fn restart(&mut self) {
+        self.flush();
+        self.start();
+    }
+
+    /// The process is killed and started: what was not stored is gone, and a second's worth of every limit is charged a
+    /// second after the last flush, in the account and in each workspace by its own limits.
+    pub fn crash(&mut self, last_flush: u64) {
+        self.entries.retain(|it| it.stored.is_some());
+        for it in &mut self.entries {
+            [it.requests, it.tokens] = it.stored.unwrap();
+        }
+        self.start();
+        let second = |scope, workspace, cause| self.limit(scope, workspace, cause).map_or(0, ceil60);
+        let workspaces = 0..u32::try_from(self.own.len()).unwrap();
+        let blackout: Vec<Entry> = workspaces
+            .map(|workspace| {
+                let of = |cause| [if workspace == 0 { second(0, 0, cause) } else { 0 }, second(1, workspace, cause)];
+                let (requests, tokens) = (of(Cause::Requests), of(Cause::Tokens));
+                let at = last_flush + 1_000_000;
+                Entry { requests, second: tokens, restored: true, ..Entry::new(at, workspace, tokens) }
+            })
+            .collect();
+        self.entries.extend(blackout);
+    }
+
+    /// Every charge comes back stamped with the end of its tenth of a second, in the minute and in the second alike.
+    fn start(&mut self) {
         for it in self.entries.iter_mut().filter(|it| !it.restored) {
             it.restored = true;
             it.at = (it.at / 100_000 + 1) * 100_000;
