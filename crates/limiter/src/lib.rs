@@ -30,6 +30,16 @@
 //! needs is an [`Ask`]; `refusal` finds the instants, `standing` the headers. [`CellHandle`] adds the lock and the clock,
 //! [`Ledger`] the names. `flush` and `restored` carry charges over a restart, `journal` carries decisions to [`verify`].
 //! Which test finds which broken rule is written in `MUTANTS.md`.
+//!
+//! # What is not exact
+//!
+//! - *A further debt of one stream* (rules 9(c) and 11). What a stream that has outlived its minute is charged within 100 ms
+//!   of its last debt joins that one, and so leaves the window up to 100 ms early. An entry for each piece of a stream would
+//!   cost more memory than this is worth. No request and no reservation is concerned.
+//! - *Tokens across an unclean stop* (rule 24). A start after a kill knows nothing of what was charged after the last flush
+//!   that is durable, and charges a second's worth of every limit for it. For requests that is enough, since no second holds
+//!   more. One second may reserve all tokens of a minute: a window that spans the kill may hold more than TPM by what was
+//!   charged (reserved or raised) after that flush, less `ceil60(TPM)`. [`verify`] tells such an excess apart.
 
 mod ask;
 mod cell;
