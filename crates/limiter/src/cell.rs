@@ -102,7 +102,7 @@ impl Cell {
         }
         let reserved =
             Reserved { account: ask.reserve(account, &in_force[0]), workspace: ask.reserve(workspace, &in_force[1]) };
-        let sequence = log.push(Entry { at: now, tokens: reserved, slot, requests: 1 }, ask.prompt);
+        let sequence = log.push(Entry::call(now, slot, reserved), ask.prompt);
         let standing = standing::after(log, now, place, &in_force, None);
         if let Some(journal) = &mut self.journal {
             journal.limits(now, sequence, None, &in_force[0]);
@@ -200,7 +200,7 @@ impl Cell {
             return None;
         }
         let log = self.log.get_or_insert_default();
-        let sequence = log.push(Entry { at: now, tokens, slot: charge.slot, requests: 0 }, 0);
+        let sequence = log.push(Entry::debt(now, charge.slot, tokens), 0);
         if let Some(journal) = &mut self.journal {
             journal.write(now, sequence, Record::Owed { slot: charge.slot, tokens });
         }
@@ -292,7 +292,8 @@ impl Cell {
 
     /// Charges what may have been admitted between the last flush and an unclean stop: a second's worth of every limit,
     /// stamped `at` = last flush + 1 s, which may lie ahead. `workspaces` are their own limits. The entries are handed
-    /// over by [`Self::drain`] too, so that a second stop within the minute does not forget them.
+    /// over by [`Self::drain`] too, so that a second stop within the minute does not forget them. For requests it is all
+    /// that may be missing; of tokens, more than that may have been reserved in a second.
     pub fn black_out(&mut self, now: Micros, at: Micros, account: Limits, workspaces: &[(WorkspaceSlot, Limits)]) {
         let second = |limits: Limits| ScopeCharge {
             requests: limits.rpm.map_or(0, |it| it.per_second().cast_signed()),

@@ -81,7 +81,13 @@ impl Flush {
     pub(crate) fn keep(&mut self, change: BucketCharge) {
         match self.changes.last_mut() {
             Some(last) if (last.end, last.slot) == (change.end, change.slot) => last.add(&change),
-            _ => self.changes.push(change),
+            _ => {
+                if self.changes.len() == self.changes.capacity() {
+                    // Not four at once, as a vector would: most cells have one or two changes in a tick.
+                    self.changes.reserve_exact(1 + self.changes.len() / 2);
+                }
+                self.changes.push(change);
+            }
         }
     }
 
@@ -97,9 +103,9 @@ impl Flush {
         }
         let needed = self.changes.len();
         self.changes.clear();
-        // Room for a tick four times as busy stays; thousands of cells must not keep that of their busiest.
-        if self.changes.capacity() > 4 * needed.max(4) {
-            self.changes.shrink_to(2 * needed);
+        // Room for a tick twice as busy stays; thousands of cells must not keep that of their busiest.
+        if self.changes.capacity() > 2 * needed.max(1) {
+            self.changes.shrink_to(needed.max(1));
         }
     }
 }

@@ -84,7 +84,7 @@ impl Journal {
         match self.stated.iter_mut().find(|it| it.0 == of) {
             Some(stated) if stated.1 == now => return,
             Some(stated) => stated.1 = now,
-            None => self.stated.push((of, now)),
+            None => self.state(of, now),
         }
         self.write(at, next_sequence, Record::Limits { of, rpm: limits.rpm, tpm: limits.tpm });
     }
@@ -97,13 +97,21 @@ impl Journal {
         if let Record::Owed { slot, .. } = record
             && !self.stated.iter().any(|it| it.0 == Some(slot))
         {
-            self.stated.push((Some(slot), None));
+            self.state(Some(slot), None);
         }
         let (kind, numbers) = record.parts();
         self.records.push(kind);
         put(&mut self.records, at.since(Micros(self.last)));
         numbers.into_iter().flatten().for_each(|it| put(&mut self.records, it));
         self.last = at.0;
+    }
+
+    fn state(&mut self, of: Of, limits: Option<(u64, u64)>) {
+        if self.stated.len() == self.stated.capacity() {
+            // Not four at once, as a vector would: most cells have the account and one workspace.
+            self.stated.reserve_exact(2);
+        }
+        self.stated.push((of, limits));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -135,9 +143,18 @@ impl Journal {
             put(into, slot.0.into());
             put_text(into, workspace(slot).as_ref().map_or("", |it| it.as_str()));
         }
-        into.append(&mut self.records);
+        into.extend_from_slice(&self.records);
         close(into, frame);
+        // Room for twice as many stays; thousands of cells must not keep that of their busiest tenth of a second.
+        let (records, stated) = (self.records.len(), self.stated.len());
+        self.records.clear();
         self.stated.clear();
+        if self.records.capacity() > 2 * records {
+            self.records.shrink_to(records);
+        }
+        if self.stated.capacity() > 2 * stated {
+            self.stated.shrink_to(stated);
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     sync::{AtomicU64, Mutex},
 };
 
-/// A workspace inside the ledger: small, and the same for the life of the process. The default workspace is a slot like
+/// A workspace inside the ledger: below 2^31, and the same for the life of the process. The default workspace is a slot like
 /// any other, whose calls come with limits of `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WorkspaceSlot(pub u32);
@@ -95,7 +95,7 @@ impl Ledger {
         if let Some(&slot) = slots.by_id.get(workspace) {
             return slot;
         }
-        let slot = WorkspaceSlot(u32::try_from(slots.ids.len()).expect("fewer than four thousand million workspaces"));
+        let slot = WorkspaceSlot(i32::try_from(slots.ids.len()).expect("fewer than 2^31 workspaces").cast_unsigned());
         slots.ids.push(workspace.clone());
         slots.by_id.insert(workspace.clone(), slot);
         slot

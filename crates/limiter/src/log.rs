@@ -26,14 +26,36 @@ pub(crate) struct Place {
     index: usize,
 }
 
-/// One call of the last minute, or a debt.
+/// One call of the last minute, or a debt. Packed: there is one for every call.
 #[derive(Clone, Copy, Debug)]
+#[repr(C, packed(4))]
 pub(crate) struct Entry {
     pub(crate) at: Micros,
     pub(crate) tokens: Reserved,
-    pub(crate) slot: WorkspaceSlot,
+    /// The slot of the workspace, and in the highest bit whether this is a debt.
+    whose: u32,
+}
+
+const DEBT: u32 = 1 << 31;
+
+impl Entry {
+    pub(crate) fn call(at: Micros, slot: WorkspaceSlot, tokens: Reserved) -> Self {
+        debug_assert!(slot.0 < DEBT, "the ledger gives no such slot");
+        Self { at, tokens, whose: slot.0 }
+    }
+
+    pub(crate) fn debt(at: Micros, slot: WorkspaceSlot, tokens: Reserved) -> Self {
+        Self { at, tokens, whose: slot.0 | DEBT }
+    }
+
+    fn slot(self) -> WorkspaceSlot {
+        WorkspaceSlot(self.whose & !DEBT)
+    }
+
     /// 1 for a call, 0 for a debt.
-    pub(crate) requests: u32,
+    fn requests(self) -> u64 {
+        u64::from(self.whose < DEBT)
+    }
 }
 
 /// What is charged to one scope. Token sums are wider than any charge, so that none has to be clamped.
@@ -139,9 +161,9 @@ impl Log {
                 break;
             }
             self.seconds.pop_front();
-            let requests = u64::from(entry.requests);
+            let requests = entry.requests();
             self.account.leave_second(requests, tokens);
-            self.scope_mut(Some(entry.slot)).leave_second(requests, tokens);
+            self.scope_mut(Some(entry.slot())).leave_second(requests, tokens);
         }
         while let Some(&entry) = self.entries.front() {
             if entry.at.counts(MINUTE, now) {
@@ -149,9 +171,9 @@ impl Log {
             }
             self.entries.pop_front();
             self.head += 1;
-            let requests = u64::from(entry.requests);
+            let requests = entry.requests();
             self.account.leave_minute(requests, entry.tokens.account);
-            self.scope_mut(Some(entry.slot)).leave_minute(requests, entry.tokens.workspace);
+            self.scope_mut(Some(entry.slot())).leave_minute(requests, entry.tokens.workspace);
         }
         if let Some(mut restored) = self.restored.take() {
             while let Some(charge) = restored.leaving_second(now) {
@@ -167,10 +189,10 @@ impl Log {
     /// Appends an entry, which must not lie before the last one, and what it is charged in the second.
     pub(crate) fn push(&mut self, entry: Entry, second: u64) -> u64 {
         let sequence = self.next();
-        let requests = u64::from(entry.requests);
+        let requests = entry.requests();
         self.account.join_minute(requests, entry.tokens.account);
         self.account.join_second(requests, second);
-        let workspace = self.scope_mut(Some(entry.slot));
+        let workspace = self.scope_mut(Some(entry.slot()));
         workspace.join_minute(requests, entry.tokens.workspace);
         workspace.join_second(requests, second);
         grow(&mut self.entries);
@@ -189,8 +211,9 @@ impl Log {
     /// still in the second. `false`: it has left the minute, and nothing was changed.
     pub(crate) fn recharge(&mut self, sequence: u64, tokens: Reserved, second: Option<u64>) -> bool {
         let Some(index) = self.index(sequence) else { return false };
-        let Entry { tokens: old, slot, .. } = self.entries[index];
-        self.entries[index].tokens = tokens;
+        let entry = &mut self.entries[index];
+        let (old, slot) = (entry.tokens, entry.slot());
+        entry.tokens = tokens;
         let outside_second = self.entries.len() - self.seconds.len();
         let second = match (second, index.checked_sub(outside_second)) {
             (Some(new), Some(it)) => Some((std::mem::replace(&mut self.seconds[it], new), new)),
@@ -277,8 +300,8 @@ impl Log {
     fn charge(&self, index: usize, of: Of, cause: Cause, window: Window) -> u64 {
         let entry = &self.entries[index];
         match (cause, window, of) {
-            (_, _, Some(place)) if place.slot != entry.slot => 0,
-            (Cause::Requests | Cause::Surge, ..) => u64::from(entry.requests),
+            (_, _, Some(place)) if place.slot != entry.slot() => 0,
+            (Cause::Requests | Cause::Surge, ..) => entry.requests(),
             (Cause::Tokens, Window::Second, _) => self.seconds[index + self.seconds.len() - self.entries.len()],
             (Cause::Tokens, Window::Minute, None) => entry.tokens.account,
             (Cause::Tokens, Window::Minute, Some(_)) => entry.tokens.workspace,

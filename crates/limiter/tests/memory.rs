@@ -108,11 +108,14 @@ fn a_call_of_the_last_minute_costs_its_entry() {
         world.admit(10, 90).0.settle(Settlement::Nothing);
     }
     let each = (live() - before) as f64 / calls as f64;
-    assert!(each < 37.0, "{each} bytes for a call of the last minute");
+    assert!(each <= 32.0, "{each} bytes for a call of the last minute");
     world.clock.advance(MINUTE);
     world.ledger.sweep();
     assert!(live() - before < 1_000, "room that a busier minute needed is given back");
 }
+
+/// What the process has its ledger keep.
+const BOTH: Keeping = Keeping { charges: true, journal: true };
 
 fn one_call(ledger: &Ledger, cell: u32) {
     let account = AccountId::new("01890a5d-ac96-774b-bcce-b302099a8057");
@@ -124,29 +127,44 @@ fn one_call(ledger: &Ledger, cell: u32) {
 }
 
 #[test]
-fn an_active_cell_costs_half_a_kilobyte_and_an_idle_one_nothing() {
-    let clock = Arc::new(ManualClock::at(Micros(200 * SECOND)));
-    let ledger = Ledger::new(clock.clone(), Surge::default());
-    let cells = 14_000; // just below a doubling of the map, so that its room is used
-    let before = live();
-    (0..cells).for_each(|cell| one_call(&ledger, cell));
-    let each = (live() - before) / i64::from(cells);
-    let (name, call) = (64 + 36 + 15, 2 * 40);
-    assert!(each - name - call <= 400, "{each} bytes for a cell with its name and room for two calls");
+fn an_active_cell_costs_little_more_than_half_a_kilobyte_and_an_idle_one_nothing() {
+    // Beside its name and its calls. The aim for all of it is 512: reached where nothing is kept, missed by a quarter where
+    // both are.
+    for (keeping, most) in [(Keeping::default(), 400), (BOTH, 640)] {
+        let clock = Arc::new(ManualClock::at(Micros(200 * SECOND)));
+        let ledger = Ledger::keeping(clock.clone(), Surge::default(), keeping);
+        let cells = 14_000; // just below a doubling of the map, so that its room is used
+        let mut journal = Vec::with_capacity(4_000_000);
+        let before = live();
+        let mut flush = || {
+            ledger.drain(|_, _| ());
+            ledger.drain_journal(0, &mut journal);
+            journal.clear();
+        };
+        for _ in 0..2 {
+            (0..cells).for_each(|cell| one_call(&ledger, cell));
+            flush();
+            clock.advance(SECOND / 10);
+        }
+        let each = (live() - before) / i64::from(cells);
+        let (name, calls) = (64 + 36 + 15, 2 * (28 + 8));
+        assert!(each - name - calls <= most, "{each} bytes for a cell with its name and two calls");
 
-    clock.advance(119 * SECOND);
-    ledger.sweep();
-    assert!(live() - before > i64::from(cells) * 200);
-    clock.advance(SECOND);
-    ledger.sweep();
-    let left = (live() - before) / i64::from(cells);
-    assert!(left <= 40, "{left} bytes for an idle cell");
+        clock.advance(118 * SECOND);
+        ledger.sweep();
+        assert!(live() - before > i64::from(cells) * 200);
+        clock.advance(2 * SECOND);
+        ledger.sweep();
+        let left = (live() - before) / i64::from(cells);
+        assert!(left <= 40, "{left} bytes for an idle cell");
+    }
 }
 
 #[test]
 fn twenty_thousand_cells_and_ten_thousand_calls_a_second_fit_into_64_mb() {
     let clock = Arc::new(ManualClock::at(Micros(200 * SECOND)));
-    let ledger = Ledger::flushed(clock.clone(), Surge::default());
+    let ledger = Ledger::keeping(clock.clone(), Surge::default(), BOTH);
+    let mut journal = Vec::with_capacity(1_000_000);
     let before = live();
     let cells = 20_000;
     for call in 0..600_000 {
@@ -154,6 +172,8 @@ fn twenty_thousand_cells_and_ten_thousand_calls_a_second_fit_into_64_mb() {
         one_call(&ledger, call % cells);
         if call % 1_000 == 0 {
             ledger.drain(|_, _| ());
+            ledger.drain_journal(0, &mut journal);
+            journal.clear();
         }
     }
     let megabytes = (live() - before) as f64 / 1e6;
