@@ -3,6 +3,7 @@
 
 mod accounts;
 mod engine;
+mod exact;
 mod flush;
 mod fold;
 mod merge;
@@ -23,6 +24,7 @@ async fn both_engines_keep_the_contract() {
     schema::every_statement_can_be_prepared(&engines).await;
     schema::no_statement_goes_through_a_table_that_grows(&engines).await;
     schema::both_schemas_are_the_same(&engines).await;
+    schema::both_schemas_hold_the_same_together(&engines).await;
     schema::migrating_twice_at_once_is_safe(&engines).await;
     for store in engines.empty("accounts").await {
         accounts::check(&store).await;
@@ -40,6 +42,7 @@ async fn both_engines_keep_the_contract() {
     for (store, other) in engines.empty("flush").await.iter().zip(&engines.again("flush").await) {
         flush::check(store, other).await;
     }
+    exact::sums_are_those_of_the_call_log(&engines).await;
     fold::check(&engines).await;
     merge::check(&engines).await;
     old::two_that_start_at_once_pack_old_rows_once(&engines).await;
@@ -52,6 +55,11 @@ async fn both_engines_keep_the_contract() {
     for store in engines.empty("objects").await {
         provider_objects::check(&store).await;
     }
+}
+
+#[test]
+fn migrations_have_equal_names() {
+    schema::migrations_have_equal_names();
 }
 
 #[tokio::test]

@@ -1,7 +1,10 @@
 //! Statements and migrations of both engines.
 
-use crate::engine::Engines;
 use std::collections::BTreeSet;
+
+use sqlx::{Connection as _, PgConnection, SqliteConnection};
+
+use crate::engine::Engines;
 
 pub(crate) async fn every_statement_can_be_prepared(engines: &Engines) {
     for store in engines.empty("statements").await {
@@ -33,6 +36,64 @@ pub(crate) async fn both_schemas_are_the_same(engines: &Engines) {
     let right = read(postgres.read().await.unwrap().columns().await.unwrap());
     assert!(left.len() > 100);
     assert_eq!(left.difference(&right).collect::<Vec<_>>(), right.difference(&left).collect::<Vec<_>>());
+}
+
+/// Keys, unique columns, indexes, references, and which columns have a default, as both engines tell them.
+pub(crate) async fn both_schemas_hold_the_same_together(engines: &Engines) {
+    const SQLITE: [&str; 4] = [
+        "select t.name || ': primary (' || (select group_concat(name) from
+                (select name from pragma_table_info(t.name) where pk > 0 order by pk)) || ')'
+            from sqlite_schema t where t.type = 'table' and t.name not like '\\_sqlx%' escape '\\' and t.name not like 'sqlite%'",
+        "select t.name || case when i.\"unique\" then ': unique (' else ': index (' end || (select group_concat(name) from
+                (select name from pragma_index_info(i.name) order by seqno)) || ')'
+                || case when i.partial then ' in part' else '' end
+            from sqlite_schema t join pragma_index_list(t.name) i
+            where t.type = 'table' and i.origin <> 'pk' and t.name not like '\\_sqlx%' escape '\\'",
+        "select t.name || ': (' || group_concat(f.\"from\") || ') refers to ' || f.\"table\" || ' (' || group_concat(f.\"to\") || ')'
+            from sqlite_schema t join pragma_foreign_key_list(t.name) f where t.type = 'table' group by t.name, f.id",
+        "select t.name || ': ' || c.name || ' has a default' from sqlite_schema t join pragma_table_info(t.name) c
+            where t.type = 'table' and c.dflt_value is not null and t.name not like '\\_sqlx%' escape '\\'",
+    ];
+    const POSTGRES: [&str; 3] = [
+        "select c.relname || case when i.indisprimary then ': primary (' when i.indisunique then ': unique (' else ': index (' end
+                || (select string_agg(a.attname, ',' order by k.at) from unnest(i.indkey::int[]) with ordinality k (number, at)
+                    join pg_attribute a on a.attrelid = c.oid and a.attnum = k.number) || ')'
+                || case when i.indpred is not null then ' in part' else '' end
+            from pg_index i join pg_class c on c.oid = i.indrelid
+            where c.relnamespace = current_schema()::regnamespace and c.relname not like '\\_sqlx%'",
+        "select c.relname || ': (' || (select string_agg(a.attname, ',' order by k.at)
+                    from unnest(f.conkey) with ordinality k (number, at)
+                    join pg_attribute a on a.attrelid = f.conrelid and a.attnum = k.number)
+                || ') refers to ' || r.relname || ' (' || (select string_agg(a.attname, ',' order by k.at)
+                    from unnest(f.confkey) with ordinality k (number, at)
+                    join pg_attribute a on a.attrelid = f.confrelid and a.attnum = k.number) || ')'
+            from pg_constraint f join pg_class c on c.oid = f.conrelid join pg_class r on r.oid = f.confrelid
+            where f.contype = 'f' and f.connamespace = current_schema()::regnamespace",
+        "select table_name || ': ' || column_name || ' has a default' from information_schema.columns
+            where table_schema = current_schema() and column_default is not null and table_name not like '\\_sqlx%'",
+    ];
+    let (mut left, mut right) = (BTreeSet::new(), BTreeSet::new());
+    let mut sqlite = SqliteConnection::connect(&engines.sqlite("statements")).await.unwrap();
+    for sql in SQLITE {
+        left.extend(sqlx::query_scalar::<_, String>(sql).fetch_all(&mut sqlite).await.unwrap());
+    }
+    let mut postgres = PgConnection::connect(&engines.postgres("statements")).await.unwrap();
+    for sql in POSTGRES {
+        right.extend(sqlx::query_scalar::<_, String>(sql).fetch_all(&mut postgres).await.unwrap());
+    }
+    for kind in ["primary (", "unique (", "index (", "in part", "refers to", "has a default"] {
+        assert!(left.iter().any(|it| it.contains(kind)), "{kind}: {left:#?}");
+    }
+    assert_eq!(left.difference(&right).collect::<Vec<_>>(), right.difference(&left).collect::<Vec<_>>());
+}
+
+pub(crate) fn migrations_have_equal_names() {
+    let names = |engine: &str| -> BTreeSet<_> {
+        let folder = format!("{}/../../migrations/{engine}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_dir(folder).unwrap().map(|it| it.unwrap().file_name()).collect()
+    };
+    assert!(names("sqlite").len() > 10);
+    assert_eq!(names("sqlite"), names("postgres"));
 }
 
 pub(crate) async fn migrating_twice_at_once_is_safe(engines: &Engines) {
