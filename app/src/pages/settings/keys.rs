@@ -123,7 +123,7 @@ fn row(it: &KeyView) -> AnyView {
 fn CreateForm(workspaces: Vec<Choice>) -> impl IntoView {
     view! {
         <ActForm name=CREATE action="/api/keys/create" class="stack">
-            <Field name="name" label="Name" hint="What it is for, such as the service that will use it."/>
+            <Field name="name" label="Name" autofocus=true hint="What it is for, such as the service that will use it."/>
             <Select name="workspace" label="Workspace" choices=workspaces/>
             <Terms/>
             <div class="actions">

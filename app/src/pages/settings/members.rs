@@ -64,7 +64,7 @@ fn Content(view: MembersView) -> impl IntoView {
         <List label="Members" columns=&COLUMNS rows=rows/>
         <Dialog id="create-dialog" title="Invite" open=asked("create").is_some() || failed(INVITE) back=paths::MEMBERS>
             <ActForm name=INVITE action="/api/members/invite" class="stack">
-                <Field name="email" label="E-mail address" kind="email" required=true/>
+                <Field name="email" label="E-mail address" kind="email" required=true autofocus=true/>
                 <RoleFields role=Role::Viewer.as_str().to_owned() workspace=String::new() roles=roles workspaces=workspaces/>
                 <div class="actions">
                     <a class="button quiet" href=paths::MEMBERS data-close="">"Cancel"</a>

@@ -114,7 +114,7 @@ fn ModelForm(view: ModelsView, model: Option<ModelView>) -> impl IntoView {
     view! {
         <ActForm name=FORM action="/api/models/set" class="stack">
             {if new {
-                view! { <Field name="code" label="Model code" required=true hint="What clients call it." checked="model-code"/> }.into_any()
+                view! { <Field name="code" label="Model code" required=true autofocus=true hint="What clients call it." checked="model-code"/> }.into_any()
             } else {
                 view! {
                     <p class="model">{it.code.clone()}</p>

@@ -121,7 +121,7 @@ fn ProviderForm(provider: Option<ProviderView>) -> impl IntoView {
     view! {
         <ActForm name=FORM action="/api/providers/set" class="stack">
             {(!new).then(|| view! { <input type="hidden" name="id" value=it.id.clone()/><Revision of=it.revision/> })}
-            <Field name="name" label="Name" value=it.name.clone() required=true hint=hint("As files and error messages call it.", &it.name)/>
+            <Field name="name" label="Name" value=it.name.clone() required=true autofocus=new hint=hint("As files and error messages call it.", &it.name)/>
             <Field name="openai_base_url" label="OpenAI-compatible base URL" kind="url" value=it.openai_base_url.clone() hint=hint("Ends in /v1.", &it.openai_base_url)/>
             <Field name="dashscope_base_url" label="DashScope base URL" kind="url" value=it.dashscope_base_url.clone() hint=hint("Ends in /api/v1.", &it.dashscope_base_url)/>
             <Field name="anthropic_base_url" label="Anthropic base URL" kind="url" value=it.anthropic_base_url.clone() hint=hint("Without /v1.", &it.anthropic_base_url)/>

@@ -27,7 +27,7 @@ pub(crate) fn Workspaces() -> impl IntoView {
         {content(workspaces(), |view| view! { <Content view=view/> })}
         <Dialog id="create-dialog" title="New workspace" open=asked("create").is_some() || failed(CREATE) back=paths::WORKSPACES>
             <ActForm name=CREATE action="/api/workspaces/create" class="stack">
-                <Field name="name" label="Name" required=true checked="workspace-name" hint="Models are granted after it is made."/>
+                <Field name="name" label="Name" required=true autofocus=true checked="workspace-name" hint="Models are granted after it is made."/>
                 <div class="actions">
                     <a class="button quiet" href=paths::WORKSPACES data-close="">"Cancel"</a>
                     <Submit label="Create workspace" refused=refused(Action::Configure)/>
