@@ -80,7 +80,7 @@ mod tests {
     use axum::body::{Body, to_bytes};
 
     async fn page(method: Method, path: &str, body: &str) -> String {
-        let request = axum::http::Request::builder().method(method).uri(path).header(header::ACCEPT, "text/html");
+        let request = http::Request::builder().method(method).uri(path).header(header::ACCEPT, "text/html");
         let request = request
             .header(header::REFERER, "http://sluice.test/settings/models?edit=a")
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
