@@ -17,7 +17,7 @@ fn forecast_behind(bencher: Bencher<'_, '_>, waiting: usize) {
     let surge = Surge { least: u64::MAX, ..Surge::default() };
     let ledger = Ledger::new(Arc::clone(&clock) as _, surge);
     let cell = ledger.cell(&AccountId::new("account"), &ModelCode::parse("model").expect("a name"));
-    let slots: Vec<_> = (0..11).map(|n| ledger.workspace(&WorkspaceId::new(&format!("w{n}")))).collect();
+    let slots: Vec<_> = (0..11).map(|n| ledger.workspace(&WorkspaceId::new(format!("w{n}")))).collect();
     let limits = |rpm| CellLimits {
         account: Limits { rpm: Rpm::new(rpm), tpm: Tpm::new(100_000_000) },
         workspace: Limits { rpm: None, tpm: None },
