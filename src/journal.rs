@@ -266,11 +266,11 @@ impl Proof for JournalProof {
         let mine: Vec<_> = report.rows.iter().filter(|it| it.account == account.as_str()).collect();
         let fullest = mine
             .iter()
-            .filter(|it| it.limit > 0)
+            .filter(|it| it.limit > 0 && it.bigger == 0)
             .max_by_key(|it| u128::from(it.highest) * 1_000_000 / u128::from(it.limit));
         Ok(Proven {
             admissions: report.by_account.get(account.as_str()).copied().unwrap_or(0),
-            over: mine.iter().map(|it| it.exceeded).sum(),
+            over: mine.iter().map(|it| it.over()).sum(),
             cut_off: report.cut_off.get(account.as_str()).copied().unwrap_or(0),
             torn: journal.torn,
             fullest: fullest.map(|it| {

@@ -60,7 +60,7 @@ fn table(report: &Report, torn: u64, names: &HashMap<String, String>) -> String 
             row.limit.to_string(),
             share(row),
             at(row.at_us),
-            row.exceeded.to_string(),
+            row.over().to_string(),
         ]
     });
     let lines: Vec<[String; 9]> = std::iter::once(head).chain(rows).collect();
@@ -72,7 +72,7 @@ fn table(report: &Report, torn: u64, names: &HashMap<String, String>) -> String 
         text.push_str(cells.join("  ").trim_end());
         text.push('\n');
     }
-    let over: u64 = report.rows.iter().map(|row| row.exceeded).sum();
+    let over: u64 = report.rows.iter().map(Row::over).sum();
     let _ = writeln!(text, "\n{} admissions checked, {over} over a limit", report.admissions);
     let cut_off: u64 = report.cut_off.values().sum();
     if cut_off > 0 {
@@ -81,6 +81,9 @@ fn table(report: &Report, torn: u64, names: &HashMap<String, String>) -> String 
             "{cut_off} calls were cut off by an unclean stop before their charge was kept, or their end is in a gap of the \
              journal; of their tokens, only those that had been seen are counted"
         );
+    }
+    for note in report.notes() {
+        let _ = writeln!(text, "{note}");
     }
     if torn > 0 {
         let _ = writeln!(text, "{torn} files end inside a chunk, as they do after an unclean stop");

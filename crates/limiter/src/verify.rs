@@ -46,7 +46,7 @@ pub struct Report {
 impl Report {
     /// Whether no window went over its limit, but by tokens that an unclean stop had lost.
     pub fn holds(&self) -> bool {
-        self.rows.iter().all(|it| it.exceeded == it.lost)
+        self.rows.iter().all(|it| it.over() == 0)
     }
 
     /// What a reader of the rows must know, a sentence each.
@@ -62,8 +62,8 @@ impl Report {
         let lost = sum(|it| it.lost);
         let spanned = (lost > 0).then(|| {
             format!(
-                "{lost} of those over a limit are so by tokens that an unclean stop lost before their charge was stored: a \
-                 second's worth is held back for such, and more than that may be reserved in a second"
+                "{lost} more led to a window that held more than its limit by tokens that an unclean stop had lost before their \
+                 charge was stored: a second's worth is held back for such, and more than that may be reserved in a second"
             )
         });
         spanned.into_iter().chain(joined).collect()
@@ -100,6 +100,13 @@ pub struct Row {
     /// Admissions of prompts bigger than what a second may hold, for tokens of the second. Each may join a second that is
     /// not full, so `highest` may lie above `limit` and nothing be exceeded.
     pub bigger: u64,
+}
+
+impl Row {
+    /// Admissions that nothing but a broken limit explains.
+    pub fn over(&self) -> u64 {
+        self.exceeded - self.lost
+    }
 }
 
 /// Why a journal could not be read.
