@@ -93,7 +93,9 @@ async fn every_refusal_before_the_limiter_has_its_status_and_body_and_counts_for
             "{records:?}"
         );
     }
-    assert_eq!(house.used("qwen-plus"), (0, 0));
+    for model in ["qwen-plus", "qwen-max", "elsewhere"] {
+        assert_eq!(house.used(model), (0, 0), "{model}");
+    }
     assert!(house.provider.log().received().is_empty(), "nothing reached the provider");
 }
 
