@@ -248,17 +248,16 @@ impl Flush {
             }
             attempt = self.attempt(now_ms, None, &mut trouble);
         }
-        if trouble.failing {
+        if trouble.failing || !self.outbox.is_empty() {
             if self.spill(true, &mut trouble) {
-                tracing::error!(
-                    "the store took nothing until the end: what waited lies in the spool for the next start"
-                );
+                tracing::error!("not all was stored until the end: what waited lies in the spool for the next start");
             } else {
                 tracing::error!(
-                    "the store took nothing until the end, and there is no spool or no room in it: the last \
-                                 statistics are lost"
+                    "not all was stored until the end, and there is no spool or no room in it: the last statistics are lost"
                 );
             }
+        }
+        if trouble.failing {
             return;
         }
         let last = async {

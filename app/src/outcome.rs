@@ -64,8 +64,9 @@ impl Outcome {
     }
 }
 
-/// Names under which secrets are typed: what stands in these fields is never kept.
-pub const SECRETS: [&str; 4] = ["credential", "password", "current", "token"];
+/// Names under which secrets are typed, or whole other forms with whatever was typed into them: what stands in these
+/// fields is never kept.
+pub const SECRETS: [&str; 6] = ["credential", "password", "current", "token", "fields", "beside"];
 
 /// What was typed into one form.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,5 +127,9 @@ mod tests {
         let pairs = [("name", "a"), ("credential", "sk-secret"), ("password", "")];
         let typed = Typed::new("provider", pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
         assert_eq!(typed.fields, [("name", "a"), ("credential", "")].map(|(a, b)| (a.to_owned(), b.to_owned())));
+        // A form that was kept for after a sign-in is one field of the next.
+        let kept = [("resume", "/api/providers/set"), ("fields", "name=a&credential=sk-secret")];
+        let typed = Typed::new("sign-in", kept.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert!(!format!("{typed:?}").contains("secret"), "{typed:?}");
     }
 }

@@ -96,6 +96,7 @@ impl Outbox {
     /// # Errors
     /// When a file cannot be read.
     pub fn next(&mut self) -> io::Result<Vec<Packet>> {
+        self.taken = Taken::Nothing;
         while let Some(file) = self.files.front_mut() {
             let (packets, to) = file.read(AT_ONCE)?;
             if !packets.is_empty() {

@@ -15,6 +15,8 @@ thread_local! {
     static AGE: Cell<i32> = const { Cell::new(-1) };
     /// Attempts since the server refused to go on.
     static REFUSED: Cell<u32> = const { Cell::new(0) };
+    /// The pause until the server is asked again.
+    static TIMER: Cell<Option<i32>> = const { Cell::new(None) };
     /// Drawings that came in the middle of a drag, by key.
     static WAITING: RefCell<Vec<(String, String)>> = const { RefCell::new(Vec::new()) };
 }
@@ -53,6 +55,7 @@ fn connect() {
     if !may_connect() {
         return;
     }
+    forget_timer();
     let Ok(source) = EventSource::new(&address) else { return };
     let listen = Closure::<dyn FnMut(MessageEvent)>::new(|event: MessageEvent| {
         let patch = event.data().as_string().and_then(|it| serde_json::from_str::<Patch>(&it).ok());
@@ -90,7 +93,15 @@ fn wait() {
     let pause = (1_000 << attempts.min(6)).min(LONGEST_PAUSE_MS);
     let again = Closure::once_into_js(|| spawn_local(try_again()));
     if let Some(window) = window() {
-        let _ = window.set_timeout_with_callback_and_timeout_and_arguments_0(again.unchecked_ref(), pause);
+        forget_timer();
+        TIMER.set(window.set_timeout_with_callback_and_timeout_and_arguments_0(again.unchecked_ref(), pause).ok());
+    }
+}
+
+/// There is one pause at a time, whoever asks meanwhile.
+fn forget_timer() {
+    if let (Some(timer), Some(window)) = (TIMER.take(), window()) {
+        window.clear_timeout_with_handle(timer);
     }
 }
 

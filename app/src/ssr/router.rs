@@ -226,7 +226,9 @@ async fn copied(request: Request) -> (Request, Bytes) {
 /// The page of the console that a form was sent from.
 pub(super) fn came_from(headers: &HeaderMap) -> String {
     let from = headers.get(header::REFERER).and_then(|it| it.to_str().ok()).map(local_part);
-    from.as_deref().and_then(paths::local).unwrap_or(paths::MONITORING).to_owned()
+    // A page that was the answer to a form has that form's address, where there is no page.
+    let page = from.as_deref().and_then(paths::local).filter(|it| !it.starts_with("/api/"));
+    page.unwrap_or(paths::MONITORING).to_owned()
 }
 
 /// Arguments that cannot be read are the caller's mistake; the framework calls every error its own. What failed outside

@@ -107,6 +107,8 @@ impl Queues {
                 Decision::Denied(denial, _) if denial.retry_after_us.is_some_and(|it| it <= patience_us) => {
                     let (answer, answered) = oneshot::channel();
                     waiters.push(Waiter { request: request.clone(), answer, turn: Arc::clone(&turn) });
+                    // It may have its turn before the time that the first sleeps for.
+                    wake_first(&waiters);
                     answered
                 }
                 decided => return Some(told(decided)),
@@ -115,7 +117,8 @@ impl Queues {
         loop {
             let next = queue.advance(&turn);
             let now = Instant::now();
-            if now >= deadline && answered.try_recv().is_err() {
+            if now >= deadline {
+                // An answer that is there by now is taken below.
                 break;
             }
             // The others sleep until their turn comes, or their patience ends.

@@ -95,7 +95,8 @@ pub struct Row {
     pub exceeded: u64,
     /// Those of them that would not have, but for tokens whose charge an unclean stop lost before it was stored. The limits
     /// hold back a second's worth for that, and what one second may reserve is bounded by the minute alone: so this may be,
-    /// as long as the minute spans the stop, by what was lost beyond that second's worth.
+    /// as long as the minute spans the stop, by what was lost beyond that second's worth. Told generously: all that was lost
+    /// excuses, the second's worth that was held back for it included.
     pub lost: u64,
     /// Admissions of prompts bigger than what a second may hold, for tokens of the second. Each may join a second that is
     /// not full, so `highest` may lie above `limit` and nothing be exceeded.

@@ -154,7 +154,9 @@ impl Reading {
         self.is_watched = false;
         if !self.ahead.is_empty() {
             let count = self.ahead.len().min(buffer.remaining());
-            buffer.put_slice(&self.ahead.split_to(count));
+            let came = self.ahead.split_to(count);
+            self.note(&came);
+            buffer.put_slice(&came);
             return Poll::Ready(Ok(()));
         }
         if self.ended {
@@ -163,13 +165,19 @@ impl Reading {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.io).poll_read(cx, buffer);
         self.is_watched = polled.is_pending();
-        if self.begins && polled.is_ready() {
-            let came = &buffer.filled()[before..];
+        if polled.is_ready() {
+            self.note(&buffer.filled()[before..]);
+        }
+        polled
+    }
+
+    /// Keeps the line with which a request begins.
+    fn note(&mut self, came: &[u8]) {
+        if self.begins && !came.is_empty() {
             self.line_length = came.len().min(LINE);
             self.line[..self.line_length].copy_from_slice(&came[..self.line_length]);
             self.begins = false;
         }
-        polled
     }
 
     /// From now on the connection ends as soon as the client is quiet.

@@ -140,6 +140,19 @@ async fn a_key_that_is_revoked_meanwhile_admits_nobody() {
 }
 
 #[tokio::test]
+async fn an_admission_at_the_end_of_the_patience_is_one() {
+    let house = House::running(slow).await;
+    for _ in 0..4 {
+        assert!(house.call(max()).await.status < 500);
+        // Its second begins within the millisecond in which its patience ends.
+        let reply = house.call(wishing(max(), "1")).await;
+        assert!(matches!(reply.status, 200 | 429), "{}", reply.text());
+        let call = house.calls(2).await.pop().unwrap();
+        assert_eq!(call.outcome == Outcome::Ok, reply.status == 200, "{:?}", call.outcome);
+    }
+}
+
+#[tokio::test]
 async fn a_limit_that_is_raised_meanwhile_ends_the_wait() {
     let house = House::running(|contents| contents.models[1].limits = limits(1, 1_000_000)).await;
     assert_eq!(house.call(max()).await.status, 200);

@@ -186,7 +186,14 @@ fn exchange(draft: &Path, place: &Path, former: Option<&Path>) -> io::Result<()>
         return fs::rename(draft, place).and_then(|()| sync_folder(place));
     };
     // A second name first: it fails where there is such a file already, instead of writing over it.
-    fs::hard_link(place, former)?;
+    let linked = match fs::hard_link(place, former) {
+        // A file system without second names: for a moment there is only the former one.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists && place.exists() && !former.exists() => {
+            fs::rename(place, former)?;
+            false
+        }
+        outcome => outcome.map(|()| true)?,
+    };
     let mut moved: Vec<&str> = Vec::new();
     let mut outcome = Ok(());
     // What lies beside a database that was closed well is empty of changes, or gone.
@@ -202,7 +209,7 @@ fn exchange(draft: &Path, place: &Path, former: Option<&Path>) -> io::Result<()>
             for end in moved {
                 drop(fs::rename(beside(former, end), beside(place, end)));
             }
-            drop(fs::remove_file(former));
+            drop(if linked { fs::remove_file(former) } else { fs::rename(former, place) });
             Err(error)
         }
     }
