@@ -140,7 +140,7 @@ def line(name, scene, sent, counted, took):
 
 
 def postgres_faults(folder, seconds):
-    server = Postgres(folder / "postgres", ("fsync=off", "max_connections=30"))
+    server = Postgres(folder / "postgres", ("fsync=off", "max_connections=30", "client_connection_check_interval=500"))
     try:
         scene = Scene(server.database("stopped"))
         yield line(f"PostgreSQL stopped for {seconds} s", scene, *scene.through(server.stop, server.start, seconds))
@@ -170,6 +170,7 @@ def postgres_faults(folder, seconds):
             server.run("psql", "-h", server.folder, "-p", str(server.port), "-U", "sluice", "-d", "full", "-c",
                 "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'sluice'", check=False)
 
+        # A place is free when the server notices that nobody is there any more: `client_connection_check_interval`.
         def let_go():
             for it in holders:
                 it.kill()

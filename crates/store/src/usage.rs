@@ -38,15 +38,10 @@ statements! {
         from usage_heartbeat
         where node <> $1 and at_ms >= $2 and (clean or at_ms <= $3)
         order by at_ms desc, node";
-    // Copied, not moved: the one that ended may start again under its own name, and two that remember refuse more, never less.
-    TAKE_BEAT = "insert into usage_heartbeat (node, boot, at_us, at_ms, clean)
-        select $1, boot, at_us, $4, $5 from usage_heartbeat where node = $2 and at_us = $3";
-    TAKE_USAGE = "insert into usage_packet (node, at_us, until_us, body)
-        select $1, at_us, until_us, body from usage_packet where node = $2";
-    TAKE_OLD_USAGE = "insert into usage_bucket (node, end_us, account_id, model_code, workspace_id, requests, tokens,
-            workspace_requests, workspace_tokens)
-        select $1, end_us, account_id, model_code, workspace_id, requests, tokens, workspace_requests, workspace_tokens
-        from usage_bucket where node = $2";
+    // Whoever renames the sign of life has what belongs to it; one that came back to life meanwhile keeps its own.
+    TAKE_BEAT = "update usage_heartbeat set node = $1, at_ms = $4, clean = $5 where node = $2 and at_us = $3";
+    TAKE_USAGE = "update usage_packet set node = $1 where node = $2";
+    TAKE_OLD_USAGE = "update usage_bucket set node = $1 where node = $2";
 }
 
 /// What one workspace was charged in one bucket of one model; as a change, or as the sum of all changes.
@@ -158,7 +153,7 @@ impl Tx {
 
     /// Gives `node`, which has no sign of life of its own, what the process kept that was the last to end, if one ended
     /// within [`ADOPTED_MS`]: as after a move to another database, machine or address. Answers whose it was and its last
-    /// sign of life; `node` has a copy of it from now on, and runs.
+    /// sign of life; from now on it is that of `node`, which runs.
     ///
     /// # Errors
     /// When the database cannot.
