@@ -7,7 +7,7 @@ use std::{
 };
 
 use sqlx::{
-    Connection as _, PgPool, Postgres, Sqlite, SqlitePool,
+    Connection as _, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool,
     pool::PoolOptions,
     postgres::PgConnectOptions,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
@@ -101,6 +101,7 @@ async fn open_sqlite(url: &str, address: &str) -> Result<Pools> {
     let pool = || PoolOptions::<Sqlite>::new().acquire_timeout(PATIENCE).test_before_acquire(false);
     let connect = || {
         let one = pool().max_connections(1).min_connections(1).idle_timeout(None).max_lifetime(None);
+        let one = one.after_release(|conn, _| Box::pin(has_ended(conn)));
         one.connect_with(writing.clone())
     };
     let since = Instant::now();
@@ -138,6 +139,14 @@ async fn open_postgres(url: &str, address: &str) -> Result<Pools> {
     let tasks = pool().max_connections(FOR_TASKS).connect_lazy_with(options.clone());
     let pages = pool().max_connections(FOR_PAGES).connect_with(options).await;
     pages.map(|pages| Pools::Postgres { pages, tasks }).map_err(|error| told(engine_words(&error)))
+}
+
+/// Whether a connection that comes back is in no transaction. SQLite ends one by itself when the disk is full or broken; the
+/// library, whose own end of it then fails, would begin none on that connection ever after.
+async fn has_ended(conn: &mut SqliteConnection) -> sqlx::Result<bool> {
+    // Behind the end of a transaction that was dropped.
+    conn.ping().await?;
+    Ok(!conn.is_in_transaction())
 }
 
 /// The data folder is its owner's alone: it holds people's addresses and the file that opens sealed credentials.
@@ -190,5 +199,23 @@ mod tests {
         ] {
             assert_eq!(without_password(url), shown);
         }
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_was_full_is_written_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = format!("sqlite://{}/sluice.db", folder.path().display());
+        let Ok(Pools::Sqlite { writer, .. }) = open_sqlite(&url, &url).await else { panic!("it opens") };
+        let run = async |text: &'static str| {
+            let mut tx = writer.begin_with("begin immediate").await?;
+            sqlx::query(text).execute(&mut *tx).await?;
+            tx.commit().await
+        };
+        run("create table t (x blob)").await.expect("there is room");
+        // Holds for this connection alone.
+        sqlx::query("pragma max_page_count = 8").execute(&writer).await.expect("it is a number");
+        let full = run("insert into t values (zeroblob(1000000))").await.expect_err("eight pages are no megabyte");
+        assert_eq!(full.as_database_error().and_then(|it| it.code()).as_deref(), Some("13"), "{full}");
+        run("insert into t values (zeroblob(1000000))").await.expect("there is room again");
     }
 }
