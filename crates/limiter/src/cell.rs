@@ -10,7 +10,7 @@ use crate::{
     flush::Flush,
     in_force::InForce,
     journal::{Journal, Record},
-    log::{Entry, Log, Sums},
+    log::{Entry, Log, Place, Sums},
     refusal, standing,
 };
 
@@ -93,13 +93,12 @@ impl Cell {
         let (now, log) = self.reach(now);
         let in_force = [limits.account, limits.effective_workspace()].map(InForce::from);
         let place = log.place(slot);
-        let [account, workspace] = [log.sums(None), log.sums(Some(place))];
-        let fits = ask.fits(account, &in_force[0]) && ask.fits(workspace, &in_force[1]);
-        if !fits || surge.refuses(in_force[0].rps, account.r1, account.r60) {
+        if refused(log, place, &in_force, surge, &ask) {
             let denial = refusal::explain(log, now, place, &in_force, surge, &ask);
             let standing = standing::after(log, now, place, &in_force, Some(&denial));
             return Decision::Denied(denial, standing);
         }
+        let [account, workspace] = [log.sums(None), log.sums(Some(place))];
         let reserved =
             Reserved { account: ask.reserve(account, &in_force[0]), workspace: ask.reserve(workspace, &in_force[1]) };
         let sequence = log.push(Entry::call(now, slot, reserved), ask.prompt);
@@ -126,10 +125,8 @@ impl Cell {
         let (now, log) = self.reach(now);
         let in_force = [limits.account, limits.effective_workspace()].map(InForce::from);
         let place = log.place(slot);
-        let [account, workspace] = [log.sums(None), log.sums(Some(place))];
-        let fits = ask.fits(account, &in_force[0]) && ask.fits(workspace, &in_force[1]);
-        let refused = !fits || surge.refuses(in_force[0].rps, account.r1, account.r60);
-        let denial = refused.then(|| refusal::explain(log, now, place, &in_force, surge, &ask));
+        let denial = refused(log, place, &in_force, surge, &ask)
+            .then(|| refusal::explain(log, now, place, &in_force, surge, &ask));
         let standing = standing::after(log, now, place, &in_force, denial.as_ref());
         (denial, standing)
     }
@@ -339,6 +336,15 @@ impl Cell {
             && self.flush.as_ref().is_none_or(|it| it.is_empty())
             && self.journal.as_ref().is_none_or(|it| it.is_empty())
     }
+}
+
+/// Whether any limit of the account or the workspace, or the threshold of a surge, forbids the call.
+#[inline(always)]
+fn refused(log: &Log, place: Place, [account, workspace]: &[InForce; 2], surge: &Surge, ask: &Ask) -> bool {
+    let sums = log.sums(None);
+    !ask.fits(sums, account)
+        || !ask.fits(log.sums(Some(place)), workspace)
+        || surge.refuses(account.rps, sums.r1, sums.r60)
 }
 
 fn shown(sums: &Sums) -> Use {
