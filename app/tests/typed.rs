@@ -66,6 +66,11 @@ async fn a_secret_in_a_form_whose_session_ended_is_nowhere_kept() {
             assert_eq!(kept.hidden("fields"), fields, "the page brings it along");
             assert!(!lies_in(folder.path(), secret), "{secret}");
         }
+        // Not the password is wrong, but everything: what waits still waits.
+        let (action, fields) = (kept.hidden("resume"), kept.hidden("fields"));
+        kept = browser.post("/api/sign-in", &[("resume", &action), ("fields", &fields)]).await;
+        kept.expect(&["Sign in to go on"]);
+        assert_eq!((kept.hidden("resume"), kept.hidden("fields")), (action, fields));
         let (action, fields) = (kept.hidden("resume"), kept.hidden("fields"));
         let right = [("email", OWNER), ("password", PASSWORD), ("resume", &action), ("fields", &fields)];
         browser.post("/api/sign-in", &right).await.expect(&["role=\"status\""]);

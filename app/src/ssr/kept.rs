@@ -70,7 +70,7 @@ pub async fn beside(form: &str, fields: &str, from: i64, to: i64) -> Option<Type
 /// The form that `request` brought, unless it is too long; one that was kept before is found inside.
 pub(super) async fn lost(path: &str, body: Body) -> Option<LostForm> {
     let fields = axum::body::to_bytes(body, 4 * LARGEST).await.ok()?;
-    if path == RESUME {
+    if brings(path) {
         let kept: Resumed = read(fields).await?;
         return Some(LostForm { action: kept.resume, fields: kept.fields, next: kept.next });
     }
@@ -92,6 +92,11 @@ pub fn send_on(target: &str) {
         options.set_status(StatusCode::TEMPORARY_REDIRECT);
         options.insert_header(header::LOCATION, value);
     }
+}
+
+/// Whether what is sent to `path` may bring along a form that was kept before.
+pub(super) fn brings(path: &str) -> bool {
+    [RESUME, paths::SIGN_IN, "/api/sign-in"].contains(&path)
 }
 
 /// Sends a form on to where it was going before its session ended.

@@ -20,7 +20,10 @@ use crate::{
     paths,
     ui::Choice,
 };
-use control::monitoring::{self, ModelRows, Monitoring, Query};
+use control::{
+    InForce,
+    monitoring::{self, ModelRows, Monitoring, Query},
+};
 use limits::Limits;
 use range::Asked;
 use std::collections::HashMap;
@@ -63,14 +66,11 @@ async fn read(state: &ConsoleState, caller: &Caller, mut query: MonitoringQuery)
         // A name is understood as well; everything else goes by the id.
         query.workspace.clone_from(&shown.workspace);
     }
-    let account = limits::of_account(state, caller).await?;
-    let limits = match shown.workspace.as_str() {
-        "" => account,
-        id => limits::of_workspace(state, caller, id, account).await,
-    };
-    let by_model = shown.by_model(now_ms);
-    let own_limits = limits::of_rows(state, caller, &by_model).await;
-    let groups: Vec<Group> = by_model.into_iter().map(|it| group(it, &limits, &own_limits)).collect();
+    let in_force = control::in_force(control, actor).await.map_err(failure)?;
+    let limits: HashMap<String, Limits> =
+        in_force.models().map(|it| (it.to_owned(), in_force.workspace(&shown.workspace, it).into())).collect();
+    let groups: Vec<Group> =
+        shown.by_model(now_ms).into_iter().map(|it| group(it, &shown.workspace, &in_force)).collect();
     let groups = words::ordered(groups, &query.sort);
     Ok(Read { query, asked, shown, limits, groups })
 }
@@ -169,17 +169,15 @@ fn paged(mut groups: Vec<Group>, query: &MonitoringQuery) -> (Vec<Group>, PagesV
     (page, PagesView { models, before, first, next })
 }
 
-fn group(rows: ModelRows, limits: &HashMap<String, Limits>, own: &HashMap<(String, String), Limits>) -> Group {
-    let account = limits.get(&rows.model).copied().unwrap_or_default();
-    let parts = rows
-        .rows
-        .iter()
-        .map(|it| {
-            let limit = own.get(&(it.model.clone(), it.workspace_id.clone())).copied().unwrap_or(account);
-            (it.workspace.clone(), averages(&it.figures, limit))
-        })
-        .collect();
-    Group { model: rows.model, total: averages(&rows.figures, account), parts }
+/// A model's figures against the limits of the account, or of the one workspace that is shown; those of each workspace
+/// against its own.
+fn group(rows: ModelRows, workspace: &str, in_force: &InForce) -> Group {
+    let part = |it: &monitoring::Row| {
+        let limits = in_force.workspace(&it.workspace_id, &it.model);
+        (it.workspace.clone(), averages(&it.figures, limits.into()))
+    };
+    let total = averages(&rows.figures, in_force.workspace(workspace, &rows.model).into());
+    Group { parts: rows.rows.iter().map(part).collect(), model: rows.model, total }
 }
 
 fn averages(figures: &control::figures::RowFigures, limit: Limits) -> Averages {

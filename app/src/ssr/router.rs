@@ -167,6 +167,7 @@ pub(super) async fn server_function(State(state): State<ConsoleState>, mut reque
         return ask_to_sign_in(state_of_page, request, &from).await;
     }
     let id = request_id(&request);
+    let path = request.uri().path().to_owned();
     let (request, sent) = if native { copied(request).await } else { (request, Bytes::new()) };
     let response = if closed {
         (StatusCode::UNAUTHORIZED, axum::Json(ApiError::SignedOut)).into_response()
@@ -184,13 +185,18 @@ pub(super) async fn server_function(State(state): State<ConsoleState>, mut reque
         status if status.is_success() => return Redirect::to(&from).into_response(),
         _ => error_in(response).await,
     };
+    let waiting = if kept::brings(&path) { kept::lost(kept::RESUME, Body::from(sent.clone())).await } else { None };
     if let Some(session) = session {
         let flash = Flash::new(kept::typed(sent).await, Outcome::wrong("", error));
         if let Err(error) = leave_in(&session, flash).await {
             tracing::error!(%error, "a form's error could not be kept in the session");
         }
     }
-    Redirect::to(&from).into_response()
+    match waiting {
+        // This redirect alone repeats the body, and with it the form that waits.
+        Some(lost) => Redirect::temporary(&paths::with_query(paths::SIGN_IN, &[("next", &lost.next)])).into_response(),
+        None => Redirect::to(&from).into_response(),
+    }
 }
 
 /// A session that ended while a form was filled in loses nothing: the answer asks for the password and holds the form.

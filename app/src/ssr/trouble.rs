@@ -56,7 +56,7 @@ async fn again(request: Request) -> String {
     }
     let from = came_from(request.headers());
     let path = request.uri().path().to_owned();
-    let keeps = path == kept::RESUME || (path.starts_with("/api/") && !is_a_way_in(&path));
+    let keeps = kept::brings(&path) || (path.starts_with("/api/") && !is_a_way_in(&path));
     let lost = if keeps { kept::lost(&path, request.into_body()).await } else { None };
     let Some(LostForm { action, fields, next }) = lost else { return link(&from, "Try again") };
     let from = if next.is_empty() { from } else { next };
@@ -111,5 +111,11 @@ mod tests {
         assert!(read.contains("href=\"/monitoring?range=1h&amp;x=1\""), "{read}");
         let sign_in = page(Method::POST, "/api/sign-in", "password=secret").await;
         assert!(!sign_in.contains("secret"), "{sign_in}");
+        let kept = "email=a&password=secret&next=%2Fsettings%2Fkeys&resume=%2Fapi%2Fmodels%2Fset&fields=code%3Da";
+        for path in ["/api/sign-in", "/sign-in"] {
+            let page = page(Method::POST, path, kept).await;
+            assert!(page.contains("name=\"fields\" value=\"code=a\"") && page.contains("/settings/keys"), "{page}");
+            assert!(!page.contains("secret"), "{page}");
+        }
     }
 }

@@ -82,10 +82,11 @@ pub async fn rate_limits(control: &Control, actor: &Actor) -> Result<Vec<RateLim
     let mut conn = control.store().read().await?;
     let account = conn.account(actor.account()).await?.ok_or(ControlError::NotFound("the account"))?;
     let peaks = conn.peaks_since(actor.account(), now_ms - 7 * DAY_MS).await?;
+    let configuration = control.configuration(&mut conn, actor.account()).await?;
     let mut views = Vec::new();
-    for model in conn.models(actor.account()).await? {
+    for model in &configuration.models {
         let increase = match model.increased_to(now_ms) {
-            Some(_) => active(&mut conn, &account, &model, now_ms).await?,
+            Some(_) => active(&mut conn, &account, model, now_ms).await?,
             None => None,
         };
         let tpm = model.effective_tpm(now_ms);
@@ -97,7 +98,7 @@ pub async fn rate_limits(control: &Control, actor: &Actor) -> Result<Vec<RateLim
             tpm,
             tpm_upper_limit: model.tpm_upper_limit,
             increase,
-            model: model.code,
+            model: model.code.clone(),
         });
     }
     Ok(views)

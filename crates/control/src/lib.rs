@@ -8,10 +8,12 @@ pub mod apply;
 mod attempts;
 pub mod audit;
 mod clock;
+mod configuration;
 mod edit;
 mod error;
 pub mod figures;
 pub mod foresight;
+mod in_force;
 pub mod increases;
 pub mod key_file;
 pub mod keys;
@@ -33,13 +35,16 @@ pub mod workspaces;
 pub use actor::Actor;
 pub use clock::{ManualWallClock, SystemWallClock, WallClock};
 pub use error::{ControlError, FieldError, Result};
+pub use in_force::{InForce, Limits, in_force};
 pub use passwords::Passwords;
 pub use secret::{Secret, Vault};
 pub use session_store::{MEMBER_KEY, Sessions};
 pub use store::{Store, StoreError, transfer};
 
+use configuration::{Configuration, Configurations};
 use limiter::Surge;
 use std::sync::Arc;
+use store::Conn;
 
 /// Everything the use cases need. Cheap to clone.
 #[derive(Clone)]
@@ -55,6 +60,7 @@ struct Parts {
     clock: Arc<dyn WallClock>,
     passwords: Passwords,
     setup: setup::Setup,
+    configurations: Configurations,
 }
 
 impl std::fmt::Debug for Control {
@@ -66,7 +72,8 @@ impl std::fmt::Debug for Control {
 impl Control {
     /// Puts the parts together. The store is migrated already.
     pub fn new(store: Store, vault: Vault, clock: Arc<dyn WallClock>, passwords: Passwords) -> Self {
-        let parts = Arc::new(Parts { vault, clock, passwords, setup: setup::Setup::default() });
+        let (setup, configurations) = (setup::Setup::default(), Configurations::default());
+        let parts = Arc::new(Parts { vault, clock, passwords, setup, configurations });
         Self { parts, kept: monitoring::Kept::default(), surge: Surge::default(), store }
     }
 
@@ -100,6 +107,11 @@ impl Control {
     /// The store, for what needs no authorisation: the process's own reading and recording.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// What an account has configured at this moment.
+    pub(crate) async fn configuration(&self, conn: &mut Conn, account: &str) -> Result<Arc<Configuration>> {
+        self.parts.configurations.of(conn, account).await
     }
 
     pub(crate) fn vault(&self) -> &Vault {

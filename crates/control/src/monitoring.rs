@@ -141,8 +141,8 @@ pub async fn show(control: &Control, actor: &Actor, query: &Query) -> Result<Mon
     actor.authorise(Action::View)?;
     let now_ms = control.now_ms();
     let mut conn = control.store().read().await?;
-    let workspaces = conn.workspaces(actor.account()).await?;
-    let workspace = filter(actor, &workspaces, &query.workspace)?;
+    let workspaces = &control.configuration(&mut conn, actor.account()).await?.workspaces;
+    let workspace = filter(actor, workspaces, &query.workspace)?;
     let range = control.kept().shown(query.range, now_ms);
     let of = Of { actor, workspace: &workspace, model: &query.model, now_ms };
     let sums = of.sums(&mut conn, Lane::Limited, range).await?;
@@ -152,8 +152,8 @@ pub async fn show(control: &Control, actor: &Actor, query: &Query) -> Result<Mon
     };
     let batch = of.sums(&mut conn, Lane::Batch, range).await?;
     let stopped = conn.sums(actor.account(), Lane::Stopped, &workspace, "", range, now_ms).await?;
-    let rows = rows(sums, &workspaces, range, now_ms);
-    let batch = self::rows(batch, &workspaces, range, now_ms);
+    let rows = rows(sums, workspaces, range, now_ms);
+    let batch = self::rows(batch, workspaces, range, now_ms);
     Ok(Monitoring {
         range,
         workspace,
@@ -264,11 +264,11 @@ async fn along(control: &Control, actor: &Actor, query: &Query, latencies: bool)
     actor.authorise(Action::View)?;
     let now_ms = control.now_ms();
     let mut conn = control.store().read().await?;
-    let workspaces = conn.workspaces(actor.account()).await?;
+    let workspaces = &control.configuration(&mut conn, actor.account()).await?.workspaces;
     let series = SeriesKey {
         account: actor.account().to_owned(),
         lane: Lane::Limited,
-        workspace: filter(actor, &workspaces, &query.workspace)?,
+        workspace: filter(actor, workspaces, &query.workspace)?,
         model: query.model.clone(),
     };
     let range = control.kept().shown(query.range, now_ms);

@@ -137,10 +137,10 @@ fn view(row: WorkspaceRow, all_models: i64) -> WorkspaceView {
 pub async fn list(control: &Control, actor: &Actor) -> Result<Vec<WorkspaceView>> {
     actor.authorise(Action::View)?;
     let mut conn = control.store().read().await?;
-    let models = i64::try_from(conn.models(actor.account()).await?.len()).unwrap_or(i64::MAX);
-    let rows = conn.workspaces(actor.account()).await?;
-    let seen = rows.into_iter().filter(|it| it.archived_at.is_none() && actor.sees(&it.id));
-    Ok(seen.map(|it| view(it, models)).collect())
+    let configuration = control.configuration(&mut conn, actor.account()).await?;
+    let models = i64::try_from(configuration.models.len()).unwrap_or(i64::MAX);
+    let seen = configuration.workspaces.iter().filter(|it| it.archived_at.is_none() && actor.sees(&it.id));
+    Ok(seen.map(|it| view(it.clone(), models)).collect())
 }
 
 /// A workspace that was put away.
@@ -160,10 +160,13 @@ pub struct Archived {
 /// When the store cannot answer.
 pub async fn archived(control: &Control, actor: &Actor) -> Result<Vec<Archived>> {
     actor.authorise(Action::View)?;
-    let rows = control.store().read().await?.workspaces(actor.account()).await?;
-    let seen = rows.into_iter().filter(|it| actor.sees(&it.id));
-    let mut found: Vec<_> =
-        seen.filter_map(|it| Some(Archived { archived_at: it.archived_at?, id: it.id, name: it.name })).collect();
+    let mut conn = control.store().read().await?;
+    let configuration = control.configuration(&mut conn, actor.account()).await?;
+    let seen = configuration.workspaces.iter().filter(|it| actor.sees(&it.id));
+    let archived = |it: &WorkspaceRow| {
+        Some(Archived { archived_at: it.archived_at?, id: it.id.clone(), name: it.name.clone() })
+    };
+    let mut found: Vec<_> = seen.filter_map(archived).collect();
     found.sort_by_key(|it| std::cmp::Reverse(it.archived_at));
     Ok(found)
 }
@@ -274,12 +277,14 @@ pub async fn editor(control: &Control, actor: &Actor, id: &str) -> Result<Editor
     let row = existing(&mut conn, actor, id).await?;
     let models = conn.models(actor.account()).await?;
     let limits = conn.account_limits(actor.account()).await?;
+    let mut by_model: BTreeMap<&str, Vec<&LimitRow>> = BTreeMap::new();
+    limits.iter().for_each(|it| by_model.entry(&it.model_code).or_default().push(it));
     let all_models = i64::try_from(models.len()).unwrap_or(i64::MAX);
     let editable = actor.standing.may(Action::Configure) && !row.is_default;
     let models = models
         .into_iter()
         .map(|model| {
-            let of_model: Vec<_> = limits.iter().filter(|it| it.model_code == model.code).collect();
+            let of_model = by_model.remove(model.code.as_str()).unwrap_or_default();
             let own = of_model.iter().find(|it| it.workspace_id == row.id);
             EditorModel {
                 granted: row.is_default || own.is_some(),

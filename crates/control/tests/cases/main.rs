@@ -5,6 +5,7 @@ mod apply;
 mod figures;
 mod fixture;
 mod foresight;
+mod in_force;
 mod increases;
 mod isolation;
 mod keys;

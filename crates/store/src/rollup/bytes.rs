@@ -59,6 +59,11 @@ impl<'a> Reading<'a> {
     }
 
     pub(crate) fn number(&mut self) -> Option<i64> {
+        // Most numbers are one byte long.
+        if let [byte @ ..0x80, rest @ ..] = self.0 {
+            self.0 = rest;
+            return Some(i64::from(byte >> 1) ^ -i64::from(byte & 1));
+        }
         let mut folded = 0_u64;
         for (at, &byte) in self.0.iter().enumerate().take(10) {
             folded |= u64::from(byte & 0x7f) << (7 * at);

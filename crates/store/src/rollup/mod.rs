@@ -84,6 +84,12 @@ macro_rules! figures {
                 [$(self.$name),*].into_iter()
             }
 
+            /// Every figure from that order.
+            pub(crate) const fn of(values: [i64; Self::COUNT]) -> Self {
+                let [$($name),*] = values;
+                Self { $($name),* }
+            }
+
             /// Every figure in that order, to be changed.
             pub(crate) fn slots(&mut self) -> [&mut i64; Self::COUNT] {
                 [$(&mut self.$name),*]

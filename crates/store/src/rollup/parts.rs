@@ -83,11 +83,10 @@ impl Cell {
         let mut from = Reading(body);
         let read = |from: &mut Reading<'_>| {
             let first_at_ms = at_ms + from.number()?;
-            let (mut figures, mut latency, mut ttft) = (Figures::default(), Histogram::default(), Histogram::default());
-            let mut slots = figures.slots();
+            let (mut figures, mut latency, mut ttft) = ([0; Figures::COUNT], Histogram::default(), Histogram::default());
             from.sparse(|at, value| {
                 let slot = match at.checked_sub(Figures::COUNT) {
-                    None => slots.get_mut(at).map(|it| &mut **it),
+                    None => figures.get_mut(at),
                     Some(at) if at < latency.0.len() => latency.0.get_mut(at),
                     Some(at) => ttft.0.get_mut(at - latency.0.len()),
                 };
@@ -95,7 +94,7 @@ impl Cell {
                     *slot = value;
                 }
             })?;
-            Some(Self { first_at_ms, figures, latency, ttft })
+            Some(Self { first_at_ms, figures: Figures::of(figures), latency, ttft })
         };
         read(&mut from).ok_or_else(damaged)
     }
@@ -128,6 +127,58 @@ pub(super) fn pack(at_ms: i64, entries: &BTreeMap<i64, Entry>) -> Vec<u8> {
     bytes.0
 }
 
+/// What some pairs counted in all the packed values that were added.
+#[derive(Debug)]
+pub(super) struct Totals {
+    /// The pairs' numbers, in order.
+    numbers: Vec<i64>,
+    /// When the first call of each came, and its figures in the order of the columns; the end of time if there was none.
+    totals: Vec<(i64, [i64; Figures::COUNT])>,
+}
+
+impl Totals {
+    /// Of the pairs of these numbers, which are in order.
+    pub(super) fn of(numbers: Vec<i64>) -> Self {
+        let totals = vec![(i64::MAX, [0; Figures::COUNT]); numbers.len()];
+        Self { numbers, totals }
+    }
+
+    /// Adds what [`pack`] made of all pairs of one minute, hour or day.
+    pub(super) fn add(&mut self, at_ms: i64, body: &[u8]) -> Result<()> {
+        let mut from = Reading(body);
+        let (mut number, mut place) = (0, 0);
+        let mut read = |from: &mut Reading<'_>| {
+            number += from.number()?;
+            let begun_ms = at_ms + from.number()?;
+            // Both are in order.
+            while self.numbers.get(place).is_some_and(|it| *it < number) {
+                place += 1;
+            }
+            if self.numbers.get(place) != Some(&number) {
+                return from.sparse(|_, _| ());
+            }
+            let (first_at_ms, figures) = &mut self.totals[place];
+            *first_at_ms = begun_ms.min(*first_at_ms);
+            from.sparse(|at, value| {
+                if let Some(figure) = figures.get_mut(at) {
+                    *figure = figure.saturating_add(value);
+                }
+            })
+        };
+        while !from.is_empty() {
+            read(&mut from).ok_or_else(damaged)?;
+        }
+        Ok(())
+    }
+
+    /// One for each number, in their order; `None` for a pair of which nothing was added.
+    pub(super) fn into_entries(self) -> impl Iterator<Item = Option<Entry>> {
+        self.totals.into_iter().map(|(first_at_ms, figures)| {
+            (first_at_ms < i64::MAX).then(|| Entry { first_at_ms, figures: Figures::of(figures) })
+        })
+    }
+}
+
 /// Hands each pair's number, first call and figures to `take`.
 pub(super) fn unpack(at_ms: i64, body: &[u8], mut take: impl FnMut(i64, i64, &Figures)) -> Result<()> {
     let mut from = Reading(body);
@@ -135,14 +186,13 @@ pub(super) fn unpack(at_ms: i64, body: &[u8], mut take: impl FnMut(i64, i64, &Fi
     let mut read = |from: &mut Reading<'_>| {
         number += from.number()?;
         let first_at_ms = at_ms + from.number()?;
-        let mut figures = Figures::default();
-        let mut slots = figures.slots();
+        let mut figures = [0; Figures::COUNT];
         from.sparse(|at, value| {
-            if let Some(slot) = slots.get_mut(at) {
-                **slot = value;
+            if let Some(figure) = figures.get_mut(at) {
+                *figure = value;
             }
         })?;
-        take(number, first_at_ms, &figures);
+        take(number, first_at_ms, &Figures::of(figures));
         Some(())
     };
     while !from.is_empty() {
@@ -337,6 +387,7 @@ impl Tx {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn packed_sums_come_back_as_they_were() {
@@ -354,6 +405,31 @@ mod tests {
         assert_eq!(back, entries);
         assert!(packed.len() < 30, "{} bytes", packed.len());
         assert!(unpack(60_000, &packed[..packed.len() - 1], |_, _, _| {}).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn totals_are_the_sums_of_the_pairs_that_are_asked_for(
+            values in prop::collection::vec(prop::collection::btree_map(0..9_i64, (0..60_000_i64, 0..100_i64), 0..9), 0..5),
+            numbers in prop::collection::btree_set(-1..12_i64, 0..9),
+        ) {
+            let mut expected: BTreeMap<i64, Entry> = BTreeMap::new();
+            let mut totals = Totals::of(numbers.iter().copied().collect());
+            for (at_ms, pairs) in (0..).step_by(60_000).zip(values) {
+                let entry = |(number, (after_ms, calls)): (i64, (i64, i64))| {
+                    let figures = Figures { calls, ttft_count: -calls, ..Figures::default() };
+                    (number, Entry { first_at_ms: at_ms + after_ms, figures })
+                };
+                let entries: BTreeMap<i64, Entry> = pairs.into_iter().map(entry).collect();
+                totals.add(at_ms, &pack(at_ms, &entries)).unwrap();
+                for (number, entry) in entries {
+                    let total = expected.entry(number).or_insert(Entry { figures: Figures::default(), ..entry });
+                    total.add(entry.first_at_ms, &entry.figures);
+                }
+            }
+            let expected: Vec<_> = numbers.iter().map(|it| expected.get(it).copied()).collect();
+            prop_assert_eq!(totals.into_entries().collect::<Vec<_>>(), expected);
+        }
     }
 
     #[test]

@@ -1,12 +1,10 @@
 //! Sums over a range, by workspace and model: read from rows that each hold all pairs of one minute, hour or day.
 
-use std::collections::HashMap;
-
 use domain::TimeRange;
 
 use super::{
     Figures, Lane, cover,
-    parts::{Entry, unpack},
+    parts::{Entry, Totals},
 };
 use crate::{Conn, Result};
 
@@ -17,7 +15,8 @@ statements! {
     PAIRS = "select id, workspace_id, model_code
         from series
         where account_id = $1 and lane = $2 and workspace_id <> '' and ($3 = '' or workspace_id = $3)
-            and ($4 = '' or model_code = $4)";
+            and ($4 = '' or model_code = $4)
+        order by id";
 }
 
 /// What one workspace did with one model in a range.
@@ -48,23 +47,20 @@ impl Conn {
         now_ms: i64,
     ) -> Result<Vec<Sum>> {
         let pairs = all!(self, (i64, String, String), PAIRS, account, lane.as_str(), workspace, model)?;
-        let places: HashMap<i64, usize> = pairs.iter().enumerate().map(|(place, it)| (it.0, place)).collect();
-        let mut totals: Vec<Option<Entry>> = vec![None; pairs.len()];
+        if pairs.is_empty() {
+            return Ok(Vec::new());
+        }
+        // A pair that began after the list was read is in the next answer.
+        let mut totals = Totals::of(pairs.iter().map(|it| it.0).collect());
         for piece in cover(range, now_ms) {
             let ms = piece.level.ms();
-            let rows = all!(self, (i64, Vec<u8>), SUMS, account, lane.as_str(), ms, piece.from_ms, piece.to_ms)?;
-            for (at_ms, body) in rows {
-                unpack(at_ms, &body, |number, first_at_ms, figures| {
-                    // A pair that began after the list was read is in the next answer.
-                    let Some(&place) = places.get(&number) else { return };
-                    match &mut totals[place] {
-                        Some(total) => total.add(first_at_ms, figures),
-                        none => *none = Some(Entry { first_at_ms, figures: *figures }),
-                    }
-                })?;
+            for (at_ms, body) in
+                all!(self, (i64, Vec<u8>), SUMS, account, lane.as_str(), ms, piece.from_ms, piece.to_ms)?
+            {
+                totals.add(at_ms, &body)?;
             }
         }
-        let sums = pairs.into_iter().zip(totals).filter_map(|((_, workspace_id, model_code), total)| {
+        let sums = pairs.into_iter().zip(totals.into_entries()).filter_map(|((_, workspace_id, model_code), total)| {
             let Entry { first_at_ms, figures } = total?;
             Some(Sum { workspace_id, model_code, first_at_ms, figures })
         });
