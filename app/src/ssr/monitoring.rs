@@ -30,7 +30,7 @@ use std::collections::HashMap;
 use words::{Averages, Group};
 
 /// Models on one page of the table.
-const PAGE: usize = 50;
+const PAGE: usize = 25;
 /// Models whose use of this moment is shown; Rate Limit shows that of all.
 const NOW: usize = 8;
 

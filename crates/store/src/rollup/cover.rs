@@ -62,6 +62,39 @@ pub(super) fn cover_in_steps(range: TimeRange, now_ms: i64, step_ms: i64) -> Vec
     pieces
 }
 
+/// The ends of `pieces` of [`cover`] in the order that a statement of [`of_pieces`] has them; nothing lies between those of
+/// a piece that there is not.
+pub(super) fn ends(pieces: &[Piece]) -> [(i64, i64); 5] {
+    let mut ends = [(0, 0); 5];
+    let day = pieces.iter().position(|it| it.level == Level::Day);
+    for (place, piece) in pieces.iter().enumerate() {
+        let slot = match piece.level {
+            Level::Minute => 0,
+            Level::Hour => 1,
+            Level::Day => 2,
+        };
+        // Minutes and hours lie on either side of what is longer.
+        let slot = if ends[slot] == (0, 0) && day.is_none_or(|day| place <= day) { slot } else { 4 - slot };
+        ends[slot] = (piece.from_ms, piece.to_ms);
+    }
+    ends
+}
+
+/// The rows of up to five pieces of a range in one statement: `$rows` says of what, and the placeholders are those of the
+/// ends, as [`ends`] orders them.
+macro_rules! of_pieces {
+    ($rows:literal, $from1:literal $to1:literal, $from2:literal $to2:literal, $from3:literal $to3:literal,
+        $from4:literal $to4:literal, $from5:literal $to5:literal) => {
+        concat!(
+            $rows, " and level_ms = 60000 and at_ms >= ", $from1, " and at_ms < ", $to1, " union all ",
+            $rows, " and level_ms = 3600000 and at_ms >= ", $from2, " and at_ms < ", $to2, " union all ",
+            $rows, " and level_ms = 86400000 and at_ms >= ", $from3, " and at_ms < ", $to3, " union all ",
+            $rows, " and level_ms = 3600000 and at_ms >= ", $from4, " and at_ms < ", $to4, " union all ",
+            $rows, " and level_ms = 60000 and at_ms >= ", $from5, " and at_ms < ", $to5
+        )
+    };
+}
+
 fn split(level: Level, from_ms: i64, to_ms: i64, pieces: &mut Vec<Piece>) {
     if from_ms >= to_ms {
         return;
@@ -104,6 +137,11 @@ mod tests {
                 rows += (piece.to_ms - piece.from_ms) / piece.level.ms();
             }
             prop_assert!(rows <= 2 * 59 + 2 * 23 + minutes / 1_440, "{rows} rows");
+            let levels = [Level::Minute, Level::Hour, Level::Day, Level::Hour, Level::Minute];
+            let ends = levels.into_iter().zip(ends(&pieces)).filter(|(_, it)| it.0 < it.1);
+            let mut back: Vec<_> = ends.map(|(level, (from_ms, to_ms))| Piece { level, from_ms, to_ms }).collect();
+            back.sort_by_key(|it| it.from_ms);
+            prop_assert_eq!(back, pieces);
         }
     }
 

@@ -75,7 +75,9 @@ impl Store {
     }
 
     async fn merge_series(&self, series: i64, level: Level, (from_ms, until_ms): (i64, i64)) -> Result<()> {
-        let crowded = all!(self.read().await?, (i64,), CROWDED_SERIES, series, level.ms(), from_ms, until_ms)?;
+        let mut conn = self.read().await?;
+        let crowded = all!(conn, (i64,), CROWDED_SERIES, series, level.ms(), from_ms, until_ms)?;
+        drop(conn);
         for some in crowded.chunks(AT_ONCE) {
             let mut tx = self.begin().await?;
             tx.lock_installation().await?;

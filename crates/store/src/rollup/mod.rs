@@ -4,6 +4,7 @@
 #[macro_use]
 mod columns;
 pub(crate) mod bytes;
+#[macro_use]
 mod cover;
 mod fold;
 mod histogram;

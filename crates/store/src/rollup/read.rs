@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 
 use domain::TimeRange;
 
-use super::{Figures, Histogram, SeriesKey, cover::cover_in_steps, parts::Cell};
+use super::{Figures, Histogram, SeriesKey, cover::{cover_in_steps, ends}, parts::Cell};
 use crate::{Conn, Result};
 
 statements! {
-    SERIES_ROWS = "select at_ms, body
+    SERIES_ROWS = of_pieces!("select at_ms, body
         from call_series
-        where series_id = $1 and level_ms = $2 and at_ms >= $3 and at_ms < $4";
+        where series_id = (select id
+            from series
+            where account_id = $1 and lane = $2 and workspace_id = $3 and model_code = $4)",
+        "$5" "$6", "$7" "$8", "$9" "$10", "$11" "$12", "$13" "$14");
     FIND_SERIES = "select id
         from series
         where account_id = $1 and lane = $2 and workspace_id = $3 and model_code = $4";
@@ -83,13 +86,16 @@ impl Conn {
         now_ms: i64,
     ) -> Result<BTreeMap<i64, Cell>> {
         let mut steps: BTreeMap<i64, Cell> = BTreeMap::new();
-        let Some(number) = self.find_series(series).await? else { return Ok(steps) };
-        for piece in cover_in_steps(range, now_ms, step_ms) {
-            let ms = piece.level.ms();
-            for (at_ms, body) in all!(self, (i64, Vec<u8>), SERIES_ROWS, number, ms, piece.from_ms, piece.to_ms)? {
-                let cell = Cell::unpack(at_ms, &body)?;
-                steps.entry(at_ms.div_euclid(step_ms) * step_ms).and_modify(|it| it.add(&cell)).or_insert(cell);
-            }
+        let SeriesKey { account, lane, workspace, model } = series;
+        let lane = lane.as_str();
+        let [a, b, c, d, e] = ends(&cover_in_steps(range, now_ms, step_ms));
+        let rows = all!(
+            self, (i64, Vec<u8>), SERIES_ROWS, account, lane, workspace, model, a.0, a.1, b.0, b.1, c.0, c.1, d.0, d.1,
+            e.0, e.1
+        )?;
+        for (at_ms, body) in rows {
+            let cell = Cell::unpack(at_ms, &body)?;
+            steps.entry(at_ms.div_euclid(step_ms) * step_ms).and_modify(|it| it.add(&cell)).or_insert(cell);
         }
         Ok(steps)
     }
