@@ -317,8 +317,8 @@ async fn housekeeping(control: Control, ledger: Arc<Ledger>, settings: Settings,
             if let Err(error) = store.forget_nodes(before(NODES_DAYS)).await {
                 tracing::warn!(%error, "what processes of long ago kept waits to be deleted");
             }
-            if let Err(error) = store.merge_writers(control.now_ms()).await {
-                tracing::warn!(%error, "what several processes wrote of an hour or a day waits to be put together");
+            if let Err(error) = store.put_together(control.now_ms()).await {
+                tracing::warn!(%error, "statistics of hours and days that are over wait to be put together");
             }
             if let Err(error) = forget_peaks(store, before(PEAKS_DAYS)).await {
                 tracing::warn!(%error, "old peaks wait to be deleted");

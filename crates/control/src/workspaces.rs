@@ -163,9 +163,8 @@ pub async fn archived(control: &Control, actor: &Actor) -> Result<Vec<Archived>>
     let mut conn = control.store().read().await?;
     let configuration = control.configuration(&mut conn, actor.account()).await?;
     let seen = configuration.workspaces.iter().filter(|it| actor.sees(&it.id));
-    let archived = |it: &WorkspaceRow| {
-        Some(Archived { archived_at: it.archived_at?, id: it.id.clone(), name: it.name.clone() })
-    };
+    let archived =
+        |it: &WorkspaceRow| Some(Archived { archived_at: it.archived_at?, id: it.id.clone(), name: it.name.clone() });
     let mut found: Vec<_> = seen.filter_map(archived).collect();
     found.sort_by_key(|it| std::cmp::Reverse(it.archived_at));
     Ok(found)

@@ -119,7 +119,7 @@ async fn main() {
         }
     }
     store.forget(now - MINUTES_KEPT * DAY, now - 400 * DAY).await.unwrap();
-    store.merge_writers(now).await.unwrap();
+    while store.put_together(now).await.unwrap() {}
     for opening in openings {
         opening.close().await;
     }

@@ -85,15 +85,19 @@ impl<'a> Reading<'a> {
         Some(first)
     }
 
+    pub(crate) fn bytes(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (bytes, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(bytes)
+    }
+
     pub(crate) fn flag(&mut self) -> Option<bool> {
         Some(self.byte()? != 0)
     }
 
     pub(crate) fn text(&mut self) -> Option<&'a str> {
         let length = self.length()?;
-        let (text, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        std::str::from_utf8(text).ok()
+        std::str::from_utf8(self.bytes(length)?).ok()
     }
 
     pub(crate) fn optional<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
@@ -112,10 +116,18 @@ impl<'a> Reading<'a> {
     }
 
     /// What [`Bytes::sparse`] wrote, at its places.
-    pub(crate) fn sparse(&mut self, mut put: impl FnMut(usize, i64)) -> Option<()> {
+    pub(crate) fn sparse(&mut self, put: impl FnMut(usize, i64)) -> Option<()> {
+        self.sparse_before(usize::MAX, put)
+    }
+
+    /// The same up to the place `end`; nothing can be read behind it.
+    pub(crate) fn sparse_before(&mut self, end: usize, mut put: impl FnMut(usize, i64)) -> Option<()> {
         let mut next = 0_usize;
         for _ in 0..self.length()? {
             let at = next.checked_add(self.length()?)?;
+            if at >= end {
+                break;
+            }
             put(at, self.number()?);
             next = at + 1;
         }

@@ -86,11 +86,35 @@ macro_rules! of_pieces {
     ($rows:literal, $from1:literal $to1:literal, $from2:literal $to2:literal, $from3:literal $to3:literal,
         $from4:literal $to4:literal, $from5:literal $to5:literal) => {
         concat!(
-            $rows, " and level_ms = 60000 and at_ms >= ", $from1, " and at_ms < ", $to1, " union all ",
-            $rows, " and level_ms = 3600000 and at_ms >= ", $from2, " and at_ms < ", $to2, " union all ",
-            $rows, " and level_ms = 86400000 and at_ms >= ", $from3, " and at_ms < ", $to3, " union all ",
-            $rows, " and level_ms = 3600000 and at_ms >= ", $from4, " and at_ms < ", $to4, " union all ",
-            $rows, " and level_ms = 60000 and at_ms >= ", $from5, " and at_ms < ", $to5
+            $rows,
+            " and level_ms = 60000 and at_ms >= ",
+            $from1,
+            " and at_ms < ",
+            $to1,
+            " union all ",
+            $rows,
+            " and level_ms = 3600000 and at_ms >= ",
+            $from2,
+            " and at_ms < ",
+            $to2,
+            " union all ",
+            $rows,
+            " and level_ms = 86400000 and at_ms >= ",
+            $from3,
+            " and at_ms < ",
+            $to3,
+            " union all ",
+            $rows,
+            " and level_ms = 3600000 and at_ms >= ",
+            $from4,
+            " and at_ms < ",
+            $to4,
+            " union all ",
+            $rows,
+            " and level_ms = 60000 and at_ms >= ",
+            $from5,
+            " and at_ms < ",
+            $to5
         )
     };
 }

@@ -1,13 +1,15 @@
-//! Rows of one hour or day as one: each opening of a database writes rows of its own, and without this every start would
-//! leave one for ever in each day of each series.
+//! Rows that are over, put together. Each opening of a database writes rows of its own, and without this every start would
+//! leave one for ever in each day of each series; and the minutes of an hour and the hours of a day of a series become one
+//! strip, which is read at the price of a row.
 
 use std::collections::BTreeMap;
 
 use super::{
     Lane, Level,
     parts::{Cell, Entry, Lanes, unpack},
+    strip,
 };
-use crate::{Result, Store};
+use crate::{Result, Store, Tx};
 
 statements! {
     MERGED_UNTIL = "select until_ms from rollup_merged where level_ms = $1";
@@ -26,8 +28,9 @@ statements! {
         group by at_ms
         having count(*) > 1
         order by at_ms";
+    FIRST_ROW = "select at_ms from call_series where series_id = $1 and level_ms = $2 order by at_ms limit 1";
     TAKE_SERIES = "delete from call_series
-        where series_id = $1 and level_ms = $2 and at_ms = $3
+        where series_id = $1 and level_ms = $2 and at_ms >= $3 and at_ms < $4
         returning at_ms, body";
     TAKE_SUMS = "delete from call_sum
         where account_id = $1 and lane = $2 and level_ms = $3 and at_ms = $4
@@ -44,12 +47,29 @@ const SETTLED: i64 = 3;
 /// Hours or days merged in one transaction.
 const AT_ONCE: usize = 100;
 
+/// Series whose strips are made in one transaction: some milliseconds, for which others wait to write.
+const SERIES_AT_ONCE: usize = 16;
+
+/// Strips made of one series before the next one's turn comes: what an earlier version left is worked off in rounds.
+const STRIPS: i64 = 12;
+
 impl Store {
-    /// Makes one row of the rows that several openings wrote of an hour or day, when it is over. Sums stay what they are.
+    /// Puts together what is over: rows that several openings wrote of an hour or day become one, minutes and hours of a
+    /// series become strips. Sums stay what they are. Answers whether there is more to do, which a later call does.
     ///
     /// # Errors
-    /// When the database cannot; what was merged until then stays merged.
-    pub async fn merge_writers(&self, now_ms: i64) -> Result<()> {
+    /// When the database cannot; what was put together until then stays so.
+    pub async fn put_together(&self, now_ms: i64) -> Result<bool> {
+        let mut more = false;
+        for level in strip::KEPT {
+            more |= self.make_strips(level, now_ms).await?;
+        }
+        self.merge_writers(now_ms).await?;
+        Ok(more)
+    }
+
+    /// Of days of a series, and of hours and days of all pairs.
+    async fn merge_writers(&self, now_ms: i64) -> Result<()> {
         for level in [Level::Hour, Level::Day] {
             let until_ms = level.floor(now_ms) - (SETTLED - 1) * level.ms();
             let (from_ms, every, lanes) = {
@@ -60,18 +80,59 @@ impl Store {
                 }
                 (from_ms, conn.every_series().await?, conn.lanes().await?)
             };
-            for series in every {
+            for series in every.into_iter().filter(|_| level == Level::Day) {
                 self.merge_series(series, level, (from_ms, until_ms)).await?;
             }
             for (account, lane) in lanes {
                 let Some(lane) = Lane::parse(&lane) else { continue };
                 self.merge_sums(&(account, lane.as_str()), level, (from_ms, until_ms)).await?;
             }
-            let mut tx = self.begin().await?;
-            run!(tx, NOTE_MERGED, level.ms(), until_ms)?;
-            tx.commit().await?;
+            self.note_merged(level.ms(), until_ms).await?;
         }
         Ok(())
+    }
+
+    async fn note_merged(&self, level_ms: i64, until_ms: i64) -> Result<()> {
+        let mut tx = self.begin().await?;
+        run!(tx, NOTE_MERGED, level_ms, until_ms)?;
+        tx.commit().await
+    }
+
+    /// Makes strips of the rows of `level`, the earliest first; answers whether there are more.
+    async fn make_strips(&self, level: Level, now_ms: i64) -> Result<bool> {
+        let unit = strip::unit(level);
+        let until_ms = unit.floor(Level::Hour.floor(now_ms) - (SETTLED - 1) * Level::Hour.ms());
+        let (from_ms, every) = {
+            let mut conn = self.read().await?;
+            let every = conn.every_series().await?;
+            let from_ms = match optional!(conn, (i64,), MERGED_UNTIL, strip::key_ms(level))? {
+                Some((until_ms,)) => until_ms,
+                None => {
+                    let mut first_ms = until_ms;
+                    for series in &every {
+                        if let Some((at_ms,)) = optional!(conn, (i64,), FIRST_ROW, *series, level.ms())? {
+                            first_ms = first_ms.min(at_ms);
+                        }
+                    }
+                    unit.floor(first_ms)
+                }
+            };
+            (from_ms, every)
+        };
+        let to_ms = until_ms.min(from_ms + STRIPS * unit.ms());
+        if from_ms >= to_ms {
+            return Ok(false);
+        }
+        for some in every.chunks(SERIES_AT_ONCE) {
+            let mut tx = self.begin().await?;
+            tx.lock_installation().await?;
+            for &series in some {
+                tx.make_strips(series, level, (from_ms, to_ms)).await?;
+            }
+            tx.commit().await?;
+        }
+        self.note_merged(strip::key_ms(level), to_ms).await?;
+        Ok(to_ms < until_ms)
     }
 
     async fn merge_series(&self, series: i64, level: Level, (from_ms, until_ms): (i64, i64)) -> Result<()> {
@@ -83,17 +144,10 @@ impl Store {
             tx.lock_installation().await?;
             let mut merged = Vec::with_capacity(some.len());
             for &(at_ms,) in some {
-                let mut total: Option<Cell> = None;
-                for (at_ms, body) in all!(tx, (i64, Vec<u8>), TAKE_SERIES, series, level.ms(), at_ms)? {
-                    let cell = Cell::unpack(at_ms, &body)?;
-                    match &mut total {
-                        Some(total) => total.add(&cell),
-                        none => *none = Some(cell),
-                    }
-                }
-                merged.extend(total.map(|it| (series, at_ms, it.pack(at_ms))));
+                let cells = tx.take_cells(series, level, (at_ms, at_ms + 1)).await?;
+                merged.extend(cells.into_iter().map(|(at_ms, it)| (series, at_ms, it.pack(at_ms))));
             }
-            tx.keep_series(level, NOBODY, &merged).await?;
+            tx.keep_series(level.ms(), NOBODY, &merged).await?;
             tx.commit().await?;
         }
         Ok(())
@@ -122,5 +176,51 @@ impl Store {
             tx.commit().await?;
         }
         Ok(())
+    }
+}
+
+impl Tx {
+    /// Takes the rows of a series in a time away, those of all openings added up.
+    async fn take_cells(
+        &mut self,
+        series: i64,
+        level: Level,
+        (from_ms, to_ms): (i64, i64),
+    ) -> Result<BTreeMap<i64, Cell>> {
+        let mut cells: BTreeMap<i64, Cell> = BTreeMap::new();
+        for (at_ms, body) in all!(self, (i64, Vec<u8>), TAKE_SERIES, series, level.ms(), from_ms, to_ms)? {
+            let cell = Cell::unpack(at_ms, &body)?;
+            cells.entry(at_ms).and_modify(|it| it.add(&cell)).or_insert(cell);
+        }
+        Ok(cells)
+    }
+
+    /// Puts the rows of a series in `[from_ms, to_ms)`, which begins and ends with a strip, into strips.
+    async fn make_strips(&mut self, series: i64, level: Level, (from_ms, to_ms): (i64, i64)) -> Result<()> {
+        let unit = strip::unit(level);
+        let mut strips: BTreeMap<i64, BTreeMap<i64, Cell>> = BTreeMap::new();
+        for (at_ms, cell) in self.take_cells(series, level, (from_ms, to_ms)).await? {
+            strips.entry(unit.floor(at_ms)).or_default().insert(at_ms, cell);
+        }
+        let mut rows = Vec::with_capacity(strips.len());
+        for (at_ms, mut cells) in strips {
+            // There is one already if a process ended before it noted how far it came, or if two did this.
+            let key_ms = strip::key_ms(level);
+            for (at_ms, body) in all!(self, (i64, Vec<u8>), TAKE_SERIES, series, key_ms, at_ms, at_ms + 1)? {
+                strip::unpack(
+                    level,
+                    at_ms,
+                    &body,
+                    |_| true,
+                    |at_ms, body| {
+                        let cell = Cell::unpack(at_ms, body)?;
+                        cells.entry(at_ms).and_modify(|it| it.add(&cell)).or_insert(cell);
+                        Ok(())
+                    },
+                )?;
+            }
+            rows.push((series, at_ms, strip::pack(level, at_ms, &cells)));
+        }
+        self.keep_series(strip::key_ms(level), NOBODY, &rows).await
     }
 }

@@ -13,6 +13,7 @@ mod old;
 mod packet;
 mod parts;
 mod read;
+mod strip;
 mod sums;
 mod text;
 mod write;

@@ -83,7 +83,8 @@ impl Cell {
         let mut from = Reading(body);
         let read = |from: &mut Reading<'_>| {
             let first_at_ms = at_ms + from.number()?;
-            let (mut figures, mut latency, mut ttft) = ([0; Figures::COUNT], Histogram::default(), Histogram::default());
+            let (mut figures, mut latency, mut ttft) =
+                ([0; Figures::COUNT], Histogram::default(), Histogram::default());
             from.sparse(|at, value| {
                 let slot = match at.checked_sub(Figures::COUNT) {
                     None => figures.get_mut(at),
@@ -108,6 +109,15 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// The part of a packed [`Cell`] that is one of these.
+    pub(super) fn unpack(at_ms: i64, body: &[u8]) -> Result<Self> {
+        let mut from = Reading(body);
+        let mut figures = [0; Figures::COUNT];
+        let first_at_ms = at_ms + from.number().ok_or_else(damaged)?;
+        from.sparse_before(Figures::COUNT, |at, value| figures[at] = value).ok_or_else(damaged)?;
+        Ok(Self { first_at_ms, figures: Figures::of(figures) })
+    }
+
     pub(super) fn add(&mut self, first_at_ms: i64, figures: &Figures) {
         self.first_at_ms = self.first_at_ms.min(first_at_ms);
         self.figures.add(figures);
@@ -201,14 +211,15 @@ pub(super) fn unpack(at_ms: i64, body: &[u8], mut take: impl FnMut(i64, i64, &Fi
     Ok(())
 }
 
-fn damaged() -> StoreError {
+pub(super) fn damaged() -> StoreError {
     StoreError::Refused(sqlx::Error::Decode("a row of the roll-ups is damaged".into()))
 }
 
-/// Whether an hour or day ended so long ago that its rows may have been merged (see `merge`), so that what memory holds of
-/// them counts no more. Minutes never are.
+/// Whether a minute, hour or day ended so long ago that its rows may have been put together (see `merge`), so that what
+/// memory holds of them counts no more. Minutes are put together by the hour.
 pub(super) fn is_late(level: Level, at_ms: i64, now_ms: i64) -> bool {
-    level != Level::Minute && at_ms.saturating_add(2 * level.ms()) <= now_ms
+    let level = level.max(Level::Hour);
+    level.floor(at_ms).saturating_add(2 * level.ms()) <= now_ms
 }
 
 /// Whose pairs lie together in a row.
@@ -277,19 +288,24 @@ impl Parts {
                 self.cells.insert(key, total);
                 rows.push((series, at_ms, total.pack(at_ms)));
                 if let Some(lanes) = pairs.get(&series) {
-                    let entry = Entry { first_at_ms: total.first_at_ms, figures: total.figures };
+                    // Added to what the row of all pairs holds, not put in its place: rows of series and rows of all pairs
+                    // are put together each at their own time.
+                    let entry = Entry { first_at_ms: change.first_at_ms, figures: change.figures };
                     touched.entry((at_ms, lanes.clone())).or_default().push((series, entry));
                 }
             }
-            tx.keep_series(level, writer, &rows).await?;
-            for ((at_ms, lanes), totals) in touched {
+            tx.keep_series(level.ms(), writer, &rows).await?;
+            for ((at_ms, lanes), changes) in touched {
                 let key = (level, at_ms, lanes);
                 let mut entries = match self.sums.remove(&key) {
                     Some(entries) if !is_late(level, at_ms, now_ms) => entries,
                     None if at_ms > known_ms => BTreeMap::new(),
                     _ => tx.own_sum(&key.2, level, at_ms, writer).await?,
                 };
-                entries.extend(totals);
+                for (series, Entry { first_at_ms, figures }) in changes {
+                    let add = |it: &mut Entry| it.add(first_at_ms, &figures);
+                    entries.entry(series).and_modify(add).or_insert(Entry { first_at_ms, figures });
+                }
                 let (account, lane) = &key.2;
                 run!(tx, KEEP_SUM, account, *lane, level.ms(), at_ms, writer, pack(at_ms, &entries))?;
                 self.sums.insert(key, entries);
@@ -342,24 +358,30 @@ impl Conn {
 
 impl Tx {
     /// Writes rows of (series, instant, body).
-    pub(super) async fn keep_series(&mut self, level: Level, writer: i64, rows: &[(i64, i64, Vec<u8>)]) -> Result<()> {
+    pub(super) async fn keep_series(&mut self, level_ms: i64, writer: i64, rows: &[(i64, i64, Vec<u8>)]) -> Result<()> {
         let (full, rest) = rows.as_chunks::<ROWS>();
         for rows in full {
-            self.keep_rows(1, level, writer, rows).await?;
+            self.keep_rows(1, level_ms, writer, rows).await?;
         }
         for row in rest {
-            self.keep_rows(0, level, writer, std::slice::from_ref(row)).await?;
+            self.keep_rows(0, level_ms, writer, std::slice::from_ref(row)).await?;
         }
         Ok(())
     }
 
-    async fn keep_rows(&mut self, which: usize, level: Level, writer: i64, rows: &[(i64, i64, Vec<u8>)]) -> Result<()> {
+    async fn keep_rows(
+        &mut self,
+        which: usize,
+        level_ms: i64,
+        writer: i64,
+        rows: &[(i64, i64, Vec<u8>)],
+    ) -> Result<()> {
         let patience = self.patience();
         macro_rules! write {
             ($sql:expr, $conn:expr) => {{
                 let mut query = sqlx::query($sql);
                 for (series, at_ms, body) in rows {
-                    query = query.bind(*series).bind(level.ms()).bind(*at_ms).bind(writer).bind(body.as_slice());
+                    query = query.bind(*series).bind(level_ms).bind(*at_ms).bind(writer).bind(body.as_slice());
                 }
                 crate::sql::within(patience, query.execute($conn)).await.map(drop)?
             }};
@@ -440,6 +462,8 @@ mod tests {
         let figures = Figures { calls: 7, ttft_count: 1, ..Figures::default() };
         let cell = Cell { first_at_ms: 60_500, figures, latency, ttft };
         assert_eq!(Cell::unpack(60_000, &cell.pack(60_000)).unwrap(), cell);
+        let entry = Entry { first_at_ms: cell.first_at_ms, figures };
+        assert_eq!(Entry::unpack(60_000, &cell.pack(60_000)).unwrap(), entry);
         assert!(Cell::unpack(60_000, &[]).is_err());
     }
 }

@@ -1,19 +1,53 @@
 //! Points of one series along a range.
 
-use std::collections::BTreeMap;
+use std::collections::{
+    BTreeMap,
+    btree_map::Entry::{Occupied, Vacant},
+};
 
 use domain::TimeRange;
 
-use super::{Figures, Histogram, SeriesKey, cover::{cover_in_steps, ends}, parts::Cell};
+use super::{
+    Figures, Histogram, Level, SeriesKey,
+    cover::{cover_in_steps, ends},
+    parts::{Cell, Entry},
+    strip,
+};
 use crate::{Conn, Result};
 
+/// Rows of one length of a series, or strips of such rows, between two ends.
+macro_rules! of_series {
+    ($level:literal, $after:literal $from:literal, $to:literal) => {
+        concat!(
+            "select level_ms, at_ms, body
+            from call_series
+            where series_id = (select id
+                from series
+                where account_id = $1 and lane = $2 and workspace_id = $3 and model_code = $4)
+                and level_ms = ",
+            $level,
+            " and at_ms ",
+            $after,
+            $from,
+            " and at_ms < ",
+            $to
+        )
+    };
+}
+
 statements! {
-    SERIES_ROWS = of_pieces!("select at_ms, body
-        from call_series
-        where series_id = (select id
-            from series
-            where account_id = $1 and lane = $2 and workspace_id = $3 and model_code = $4)",
-        "$5" "$6", "$7" "$8", "$9" "$10", "$11" "$12", "$13" "$14");
+    // The up to five pieces of a range, and the strips that may hold something of the four that are not days.
+    SERIES_ROWS = concat!(
+        of_series!("60000", ">= " "$5", "$6"), " union all ",
+        of_series!("-60000", "> -3600000 + " "$5", "$6"), " union all ",
+        of_series!("3600000", ">= " "$7", "$8"), " union all ",
+        of_series!("-3600000", "> -86400000 + " "$7", "$8"), " union all ",
+        of_series!("86400000", ">= " "$9", "$10"), " union all ",
+        of_series!("3600000", ">= " "$11", "$12"), " union all ",
+        of_series!("-3600000", "> -86400000 + " "$11", "$12"), " union all ",
+        of_series!("60000", ">= " "$13", "$14"), " union all ",
+        of_series!("-60000", "> -3600000 + " "$13", "$14")
+    );
     FIND_SERIES = "select id
         from series
         where account_id = $1 and lane = $2 and workspace_id = $3 and model_code = $4";
@@ -41,6 +75,32 @@ pub struct HistogramPoint {
     pub ttft: Histogram,
 }
 
+/// What is read of the packed cells of a series: all of it, or no more than a chart needs.
+trait Counted: Sized {
+    fn unpack(at_ms: i64, body: &[u8]) -> Result<Self>;
+    fn add(&mut self, other: &Self);
+}
+
+impl Counted for Cell {
+    fn unpack(at_ms: i64, body: &[u8]) -> Result<Self> {
+        Self::unpack(at_ms, body)
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.add(other);
+    }
+}
+
+impl Counted for Entry {
+    fn unpack(at_ms: i64, body: &[u8]) -> Result<Self> {
+        Self::unpack(at_ms, body)
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.add(other.first_at_ms, &other.figures);
+    }
+}
+
 impl Conn {
     /// What one series counted in each `step_ms` of `range`; steps without calls are left out. `step_ms` is a whole
     /// number of minutes, and steps are counted from the epoch.
@@ -54,8 +114,8 @@ impl Conn {
         step_ms: i64,
         now_ms: i64,
     ) -> Result<Vec<Point>> {
-        let steps = self.steps(series, range, step_ms, now_ms).await?;
-        let point = |(at_ms, it): (i64, Cell)| Point { at_ms, first_at_ms: it.first_at_ms, figures: it.figures };
+        let steps = self.steps::<Entry>(series, range, step_ms, now_ms).await?;
+        let point = |(at_ms, it): (i64, Entry)| Point { at_ms, first_at_ms: it.first_at_ms, figures: it.figures };
         Ok(steps.into_iter().map(point).collect())
     }
 
@@ -70,7 +130,7 @@ impl Conn {
         step_ms: i64,
         now_ms: i64,
     ) -> Result<(Vec<Point>, Vec<HistogramPoint>)> {
-        let steps = self.steps(series, range, step_ms, now_ms).await?;
+        let steps = self.steps::<Cell>(series, range, step_ms, now_ms).await?;
         let both = |(at_ms, it): (i64, Cell)| {
             let Cell { first_at_ms, figures, latency, ttft } = it;
             (Point { at_ms, first_at_ms, figures }, HistogramPoint { at_ms, latency, ttft })
@@ -78,24 +138,53 @@ impl Conn {
         Ok(steps.into_iter().map(both).unzip())
     }
 
-    async fn steps(
+    async fn steps<T: Counted>(
         &mut self,
         series: &SeriesKey,
         range: TimeRange,
         step_ms: i64,
         now_ms: i64,
-    ) -> Result<BTreeMap<i64, Cell>> {
-        let mut steps: BTreeMap<i64, Cell> = BTreeMap::new();
+    ) -> Result<BTreeMap<i64, T>> {
         let SeriesKey { account, lane, workspace, model } = series;
         let lane = lane.as_str();
         let [a, b, c, d, e] = ends(&cover_in_steps(range, now_ms, step_ms));
         let rows = all!(
-            self, (i64, Vec<u8>), SERIES_ROWS, account, lane, workspace, model, a.0, a.1, b.0, b.1, c.0, c.1, d.0, d.1,
-            e.0, e.1
+            self,
+            (i64, i64, Vec<u8>),
+            SERIES_ROWS,
+            account,
+            lane,
+            workspace,
+            model,
+            a.0,
+            a.1,
+            b.0,
+            b.1,
+            c.0,
+            c.1,
+            d.0,
+            d.1,
+            e.0,
+            e.1
         )?;
-        for (at_ms, body) in rows {
-            let cell = Cell::unpack(at_ms, &body)?;
-            steps.entry(at_ms.div_euclid(step_ms) * step_ms).and_modify(|it| it.add(&cell)).or_insert(cell);
+        let mut steps: BTreeMap<i64, T> = BTreeMap::new();
+        let mut take = |at_ms: i64, body: &[u8]| {
+            let counted = T::unpack(at_ms, body)?;
+            match steps.entry(at_ms.div_euclid(step_ms) * step_ms) {
+                Vacant(it) => drop(it.insert(counted)),
+                Occupied(mut it) => it.get_mut().add(&counted),
+            }
+            Ok(())
+        };
+        for (level_ms, at_ms, body) in rows {
+            match strip::KEPT.into_iter().find(|it| strip::key_ms(*it) == level_ms) {
+                None => take(at_ms, &body)?,
+                Some(level) => {
+                    let (first, last) = if level == Level::Minute { (a, e) } else { (b, d) };
+                    let wanted = |at: i64| (first.0..first.1).contains(&at) || (last.0..last.1).contains(&at);
+                    strip::unpack(level, at_ms, &body, wanted, &mut take)?;
+                }
+            }
         }
         Ok(steps)
     }

@@ -54,9 +54,7 @@ impl Conn {
         let mut totals = Totals::of(pairs.iter().map(|it| it.0).collect());
         let [a, b, c, d, e] = ends(&cover(range, now_ms));
         let lane = lane.as_str();
-        let rows = all!(
-            self, (i64, Vec<u8>), SUMS, account, lane, a.0, a.1, b.0, b.1, c.0, c.1, d.0, d.1, e.0, e.1
-        )?;
+        let rows = all!(self, (i64, Vec<u8>), SUMS, account, lane, a.0, a.1, b.0, b.1, c.0, c.1, d.0, d.1, e.0, e.1)?;
         for (at_ms, body) in rows {
             totals.add(at_ms, &body)?;
         }

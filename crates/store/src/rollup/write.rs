@@ -8,6 +8,7 @@ use std::{
 use super::{
     Figures, Histogram, Lane, Level, SeriesKey,
     parts::{Cell, Lanes, Parts},
+    strip,
 };
 use crate::{Conn, Result, Store, Tx, call_log::CallRow, increase::PEAK_BUCKET_MS, refusal::Gap, usage::UsageFlush};
 
@@ -144,6 +145,9 @@ impl Store {
             let mut tx = self.begin().await?;
             for (level, before_ms) in before {
                 run!(tx, FORGET_SERIES, series, level.ms(), before_ms)?;
+                // A strip goes when nothing in it is kept.
+                let ended_ms = before_ms.saturating_sub(strip::unit(level).ms() - 1);
+                run!(tx, FORGET_SERIES, series, strip::key_ms(level), ended_ms)?;
             }
             tx.commit().await?;
         }

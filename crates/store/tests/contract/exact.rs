@@ -39,23 +39,36 @@ pub(crate) async fn sums_are_those_of_the_call_log(engines: &Engines) {
     let flushes = flushes.new_tree(&mut chance).unwrap().current();
     let ranges = ranges.new_tree(&mut chance).unwrap().current();
     for (store, other) in engines.empty("exact").await.iter().zip(&engines.again("exact").await) {
-        for (n, calls) in (0_i64..).zip(&flushes) {
-            flush(if n % 2 == 0 { store } else { other }, n, calls).await;
-        }
-        let log = whole_log(store).await;
-        assert_eq!(log.len(), flushes.iter().map(Vec::len).sum::<usize>());
-        for (at, range) in ranges.iter().enumerate() {
-            if at == 30 {
-                // What was put together counts the same.
-                store.merge_writers(START + 9 * DAY).await.unwrap();
+        // Half of it comes at once, a quarter after the first days were put together, the rest from a spool when all were.
+        let now_ms = [START + DAYS * DAY, START + DAYS * DAY, START + 6 * DAY, START + 30 * DAY];
+        let put_together_ms = [0, START + 2 * DAY, START + 6 * DAY, START + 30 * DAY];
+        for (part, ranges) in ranges.chunks(ranges.len() / 4).enumerate() {
+            let begun = part * flushes.len() / 4;
+            for (n, calls) in (0_i64..).zip(&flushes).skip(begun).take(flushes.len() / 4) {
+                flush(if n % 2 == 0 { store } else { other }, n, calls, now_ms[part]).await;
             }
-            compare(store, &log, *range).await;
+            let log = whole_log(store).await;
+            assert_eq!(log.len(), flushes[..begun + flushes.len() / 4].iter().map(Vec::len).sum::<usize>());
+            for (at, range) in ranges.iter().enumerate() {
+                if at == ranges.len() / 2 && part > 0 {
+                    // Two processes at once, which may both think it is theirs to do.
+                    let until_ms = put_together_ms[part] + 13 * HOUR;
+                    let (one, two) = tokio::join!(until_done(store, until_ms), until_done(other, until_ms));
+                    one.and(two).unwrap();
+                }
+                compare(store, &log, *range).await;
+            }
         }
     }
 }
 
+async fn until_done(store: &Store, now_ms: i64) -> Result<(), store::StoreError> {
+    while store.put_together(now_ms).await? {}
+    Ok(())
+}
+
 /// One flush's calls through a packet, each in the call log too.
-async fn flush(store: &Store, n: i64, calls: &[(i64, usize, usize, i64, u64)]) {
+async fn flush(store: &Store, n: i64, calls: &[(i64, usize, usize, i64, u64)], now_ms: i64) {
     let mut batch = Batch::default();
     for (i, &(at_ms, workspace, model, tokens, latency_ms)) in calls.iter().enumerate() {
         let (workspace, model) = (format!("w{workspace}"), format!("m{model}"));
@@ -71,7 +84,6 @@ async fn flush(store: &Store, n: i64, calls: &[(i64, usize, usize, i64, u64)]) {
         let row = statistics::call(&format!("{n}-{i}"), at_ms, n % 3 == 0);
         batch.calls.push(CallRow { workspace_id: workspace, model_code: model, tokens_total: tokens, ..row });
     }
-    let now_ms = START + DAYS * DAY;
     let packet = Packet { writer: store.writer().to_owned(), seq: n + 1, at_ms: now_ms, body: batch.to_bytes() };
     store.append(&[packet], None).await.unwrap();
     store.fold(store.writer(), now_ms).await.unwrap();

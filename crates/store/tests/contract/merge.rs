@@ -9,7 +9,8 @@ use store::{
 
 use crate::engine::Engines;
 
-const HOUR: i64 = 3_600_000;
+const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 /// Calls are of this day and the two after it.
 const START: i64 = 20_000 * DAY;
@@ -25,7 +26,7 @@ pub(crate) async fn check(engines: &Engines) {
         }
         let rows = async |level_ms: i64| count(engines, at, level_ms).await;
         finished_hours_and_days_become_one_row(store, &openings, &rows).await;
-        late_calls_are_counted_once(store, &openings).await;
+        late_calls_are_counted_once(store, &openings, &rows).await;
     }
 }
 
@@ -92,19 +93,22 @@ async fn finished_hours_and_days_become_one_row(
     assert_eq!((rows(HOUR).await, rows(DAY).await), ((16, 16), (12, 12)));
     let before = figures(store, now).await;
     assert_eq!(before.0.iter().map(|it| it.figures.calls).sum::<i64>(), 16);
-    store.merge_writers(now).await.unwrap();
+    while store.put_together(now).await.unwrap() {}
     // Hours and days that may still be written from memory stay as they are.
-    assert_eq!((rows(HOUR).await, rows(DAY).await), ((3 + 4, 3 + 4), (12, 12)));
+    // The first day's hours are one strip; of all pairs they are still hours, and one row each.
+    assert_eq!((rows(HOUR).await, rows(-HOUR).await, rows(DAY).await), ((8, 3 + 4), (1, 0), (12, 12)));
+    assert_eq!((rows(MINUTE).await.0, rows(-MINUTE).await.0), (4, 3), "minutes of an hour that is over are one strip");
     assert_eq!(figures(store, now).await, before);
     let now = START + 5 * DAY;
-    store.merge_writers(now).await.unwrap();
-    store.merge_writers(now).await.unwrap();
-    assert_eq!((rows(HOUR).await, rows(DAY).await), ((4, 4), (3, 3)));
+    while store.put_together(now).await.unwrap() {}
+    assert!(!store.put_together(now).await.unwrap());
+    assert_eq!((rows(HOUR).await, rows(-HOUR).await, rows(DAY).await), ((0, 4), (3, 0), (3, 3)));
+    assert_eq!((rows(MINUTE).await.0, rows(-MINUTE).await.0), (0, 4));
     assert_eq!(figures(store, now).await, before);
 }
 
 /// A process that was idle remembers rows that are no longer its own, and calls of long ago may come from a spool.
-async fn late_calls_are_counted_once(store: &Store, openings: &[Store]) {
+async fn late_calls_are_counted_once(store: &Store, openings: &[Store], rows: &impl AsyncFn(i64) -> (i64, i64)) {
     let now = START + 5 * DAY;
     let before = figures(store, now).await.0[0].figures.calls;
     for opening in openings {
@@ -114,4 +118,7 @@ async fn late_calls_are_counted_once(store: &Store, openings: &[Store]) {
     let sums = figures(store, now).await;
     assert_eq!(sums.0[0].figures.calls, before + 12);
     assert_eq!(sums.1.iter().map(|it| it.figures.calls).sum::<i64>(), before + 12, "charts and tables tell the same");
+    // The rest of each is forgotten with its strip: nothing of it is kept any more.
+    store.forget(START + DAY + HOUR, START + 2 * DAY).await.unwrap();
+    assert_eq!((rows(MINUTE).await.0, rows(-MINUTE).await.0, rows(-HOUR).await.0), (4, 1, 1));
 }
