@@ -28,6 +28,14 @@ statements! {
         group by at_ms
         having count(*) > 1
         order by at_ms";
+    STRIPS_UNTIL = "select until_ms from strip_made where level_ms = $1";
+    NOTE_STRIPS = "insert into strip_made (level_ms, until_ms)
+        values ($1, $2)
+        on conflict (level_ms) do update set until_ms = excluded.until_ms where strip_made.until_ms < excluded.until_ms";
+    STRIP = "select body from call_strip where series_id = $1 and level_ms = $2 and at_ms = $3";
+    KEEP_STRIP = "insert into call_strip (series_id, level_ms, at_ms, body)
+        values ($1, $2, $3, $4)
+        on conflict (series_id, level_ms, at_ms) do update set body = excluded.body";
     FIRST_ROW = "select at_ms from call_series where series_id = $1 and level_ms = $2 order by at_ms limit 1";
     TAKE_SERIES = "delete from call_series
         where series_id = $1 and level_ms = $2 and at_ms >= $3 and at_ms < $4
@@ -87,15 +95,11 @@ impl Store {
                 let Some(lane) = Lane::parse(&lane) else { continue };
                 self.merge_sums(&(account, lane.as_str()), level, (from_ms, until_ms)).await?;
             }
-            self.note_merged(level.ms(), until_ms).await?;
+            let mut tx = self.begin().await?;
+            run!(tx, NOTE_MERGED, level.ms(), until_ms)?;
+            tx.commit().await?;
         }
         Ok(())
-    }
-
-    async fn note_merged(&self, level_ms: i64, until_ms: i64) -> Result<()> {
-        let mut tx = self.begin().await?;
-        run!(tx, NOTE_MERGED, level_ms, until_ms)?;
-        tx.commit().await
     }
 
     /// Makes strips of the rows of `level`, the earliest first; answers whether there are more.
@@ -105,7 +109,7 @@ impl Store {
         let (from_ms, every) = {
             let mut conn = self.read().await?;
             let every = conn.every_series().await?;
-            let from_ms = match optional!(conn, (i64,), MERGED_UNTIL, strip::key_ms(level))? {
+            let from_ms = match optional!(conn, (i64,), STRIPS_UNTIL, level.ms())? {
                 Some((until_ms,)) => until_ms,
                 None => {
                     let mut first_ms = until_ms;
@@ -131,7 +135,9 @@ impl Store {
             }
             tx.commit().await?;
         }
-        self.note_merged(strip::key_ms(level), to_ms).await?;
+        let mut tx = self.begin().await?;
+        run!(tx, NOTE_STRIPS, level.ms(), to_ms)?;
+        tx.commit().await?;
         Ok(to_ms < until_ms)
     }
 
@@ -147,7 +153,7 @@ impl Store {
                 let cells = tx.take_cells(series, level, (at_ms, at_ms + 1)).await?;
                 merged.extend(cells.into_iter().map(|(at_ms, it)| (series, at_ms, it.pack(at_ms))));
             }
-            tx.keep_series(level.ms(), NOBODY, &merged).await?;
+            tx.keep_series(level, NOBODY, &merged).await?;
             tx.commit().await?;
         }
         Ok(())
@@ -202,11 +208,9 @@ impl Tx {
         for (at_ms, cell) in self.take_cells(series, level, (from_ms, to_ms)).await? {
             strips.entry(unit.floor(at_ms)).or_default().insert(at_ms, cell);
         }
-        let mut rows = Vec::with_capacity(strips.len());
         for (at_ms, mut cells) in strips {
             // There is one already if a process ended before it noted how far it came, or if two did this.
-            let key_ms = strip::key_ms(level);
-            for (at_ms, body) in all!(self, (i64, Vec<u8>), TAKE_SERIES, series, key_ms, at_ms, at_ms + 1)? {
+            if let Some((body,)) = optional!(self, (Vec<u8>,), STRIP, series, level.ms(), at_ms)? {
                 strip::unpack(
                     level,
                     at_ms,
@@ -219,8 +223,8 @@ impl Tx {
                     },
                 )?;
             }
-            rows.push((series, at_ms, strip::pack(level, at_ms, &cells)));
+            run!(self, KEEP_STRIP, series, level.ms(), at_ms, strip::pack(level, at_ms, &cells))?;
         }
-        self.keep_series(strip::key_ms(level), NOBODY, &rows).await
+        Ok(())
     }
 }

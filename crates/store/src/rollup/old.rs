@@ -113,7 +113,7 @@ impl Store {
                 };
                 let last = rows.last().map(|it| (it.at_ms, it.series));
                 let packed: Vec<_> = rows.iter().map(|it| (it.series, it.at_ms, it.cell.pack(it.at_ms))).collect();
-                tx.keep_series(level.ms(), NOBODY, &packed).await?;
+                tx.keep_series(level, NOBODY, &packed).await?;
                 for row in rows.into_iter().filter(|it| it.pair) {
                     let Some(lane) = Lane::parse(&row.lane) else { continue };
                     let entry = Entry { first_at_ms: row.cell.first_at_ms, figures: row.cell.figures };

@@ -294,7 +294,7 @@ impl Parts {
                     touched.entry((at_ms, lanes.clone())).or_default().push((series, entry));
                 }
             }
-            tx.keep_series(level.ms(), writer, &rows).await?;
+            tx.keep_series(level, writer, &rows).await?;
             for ((at_ms, lanes), changes) in touched {
                 let key = (level, at_ms, lanes);
                 let mut entries = match self.sums.remove(&key) {
@@ -358,30 +358,24 @@ impl Conn {
 
 impl Tx {
     /// Writes rows of (series, instant, body).
-    pub(super) async fn keep_series(&mut self, level_ms: i64, writer: i64, rows: &[(i64, i64, Vec<u8>)]) -> Result<()> {
+    pub(super) async fn keep_series(&mut self, level: Level, writer: i64, rows: &[(i64, i64, Vec<u8>)]) -> Result<()> {
         let (full, rest) = rows.as_chunks::<ROWS>();
         for rows in full {
-            self.keep_rows(1, level_ms, writer, rows).await?;
+            self.keep_rows(1, level, writer, rows).await?;
         }
         for row in rest {
-            self.keep_rows(0, level_ms, writer, std::slice::from_ref(row)).await?;
+            self.keep_rows(0, level, writer, std::slice::from_ref(row)).await?;
         }
         Ok(())
     }
 
-    async fn keep_rows(
-        &mut self,
-        which: usize,
-        level_ms: i64,
-        writer: i64,
-        rows: &[(i64, i64, Vec<u8>)],
-    ) -> Result<()> {
+    async fn keep_rows(&mut self, which: usize, level: Level, writer: i64, rows: &[(i64, i64, Vec<u8>)]) -> Result<()> {
         let patience = self.patience();
         macro_rules! write {
             ($sql:expr, $conn:expr) => {{
                 let mut query = sqlx::query($sql);
                 for (series, at_ms, body) in rows {
-                    query = query.bind(*series).bind(level_ms).bind(*at_ms).bind(writer).bind(body.as_slice());
+                    query = query.bind(*series).bind(level.ms()).bind(*at_ms).bind(writer).bind(body.as_slice());
                 }
                 crate::sql::within(patience, query.execute($conn)).await.map(drop)?
             }};

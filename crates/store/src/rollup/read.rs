@@ -15,19 +15,23 @@ use super::{
 };
 use crate::{Conn, Result};
 
-/// Rows of one length of a series, or strips of such rows, between two ends.
+/// Rows of one length of a series between two ends, or strips that may hold something of it.
 macro_rules! of_series {
-    ($level:literal, $after:literal $from:literal, $to:literal) => {
+    ($kind:literal, $table:literal, $level:literal, $at:literal $from:literal, $to:literal) => {
         concat!(
-            "select level_ms, at_ms, body
-            from call_series
+            "select ",
+            $kind,
+            ", at_ms, body
+            from ",
+            $table,
+            "
             where series_id = (select id
                 from series
                 where account_id = $1 and lane = $2 and workspace_id = $3 and model_code = $4)
                 and level_ms = ",
             $level,
             " and at_ms ",
-            $after,
+            $at,
             $from,
             " and at_ms < ",
             $to
@@ -35,18 +39,22 @@ macro_rules! of_series {
     };
 }
 
+/// Kinds of rows in the answer; what is of neither is a cell by itself.
+const MINUTES: i32 = 1;
+const HOURS: i32 = 2;
+
 statements! {
-    // The up to five pieces of a range, and the strips that may hold something of the four that are not days.
+    // The up to five pieces of a range, and the strips of the four of them that are not days.
     SERIES_ROWS = concat!(
-        of_series!("60000", ">= " "$5", "$6"), " union all ",
-        of_series!("-60000", "> -3600000 + " "$5", "$6"), " union all ",
-        of_series!("3600000", ">= " "$7", "$8"), " union all ",
-        of_series!("-3600000", "> -86400000 + " "$7", "$8"), " union all ",
-        of_series!("86400000", ">= " "$9", "$10"), " union all ",
-        of_series!("3600000", ">= " "$11", "$12"), " union all ",
-        of_series!("-3600000", "> -86400000 + " "$11", "$12"), " union all ",
-        of_series!("60000", ">= " "$13", "$14"), " union all ",
-        of_series!("-60000", "> -3600000 + " "$13", "$14")
+        of_series!("0", "call_series", "60000", ">= " "$5", "$6"), " union all ",
+        of_series!("1", "call_strip", "60000", "> -3600000 + " "$5", "$6"), " union all ",
+        of_series!("0", "call_series", "3600000", ">= " "$7", "$8"), " union all ",
+        of_series!("2", "call_strip", "3600000", "> -86400000 + " "$7", "$8"), " union all ",
+        of_series!("0", "call_series", "86400000", ">= " "$9", "$10"), " union all ",
+        of_series!("0", "call_series", "3600000", ">= " "$11", "$12"), " union all ",
+        of_series!("2", "call_strip", "3600000", "> -86400000 + " "$11", "$12"), " union all ",
+        of_series!("0", "call_series", "60000", ">= " "$13", "$14"), " union all ",
+        of_series!("1", "call_strip", "60000", "> -3600000 + " "$13", "$14")
     );
     FIND_SERIES = "select id
         from series
@@ -150,7 +158,7 @@ impl Conn {
         let [a, b, c, d, e] = ends(&cover_in_steps(range, now_ms, step_ms));
         let rows = all!(
             self,
-            (i64, i64, Vec<u8>),
+            (i32, i64, Vec<u8>),
             SERIES_ROWS,
             account,
             lane,
@@ -176,15 +184,17 @@ impl Conn {
             }
             Ok(())
         };
-        for (level_ms, at_ms, body) in rows {
-            match strip::KEPT.into_iter().find(|it| strip::key_ms(*it) == level_ms) {
-                None => take(at_ms, &body)?,
-                Some(level) => {
-                    let (first, last) = if level == Level::Minute { (a, e) } else { (b, d) };
-                    let wanted = |at: i64| (first.0..first.1).contains(&at) || (last.0..last.1).contains(&at);
-                    strip::unpack(level, at_ms, &body, wanted, &mut take)?;
+        for (kind, at_ms, body) in rows {
+            let (level, first, last) = match kind {
+                MINUTES => (Level::Minute, a, e),
+                HOURS => (Level::Hour, b, d),
+                _ => {
+                    take(at_ms, &body)?;
+                    continue;
                 }
-            }
+            };
+            let wanted = |at: i64| (first.0..first.1).contains(&at) || (last.0..last.1).contains(&at);
+            strip::unpack(level, at_ms, &body, wanted, &mut take)?;
         }
         Ok(steps)
     }

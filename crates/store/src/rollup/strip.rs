@@ -13,11 +13,6 @@ use crate::Result;
 /// Rows of these lengths are kept in strips; days stay alone.
 pub(super) const KEPT: [Level; 2] = [Level::Minute, Level::Hour];
 
-/// Under which length strips are found in the table of rows: no row has a negative one.
-pub(super) const fn key_ms(level: Level) -> i64 {
-    -level.ms()
-}
-
 /// The time that one strip of `level` is of.
 pub(super) const fn unit(level: Level) -> Level {
     match level {

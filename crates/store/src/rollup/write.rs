@@ -20,6 +20,7 @@ statements! {
     EVERY_SERIES = "select id from series order by id";
     LANES = "select distinct account_id, lane from series order by account_id, lane";
     FORGET_SERIES = "delete from call_series where series_id = $1 and level_ms = $2 and at_ms < $3";
+    FORGET_STRIPS = "delete from call_strip where series_id = $1 and level_ms = $2 and at_ms < $3";
     FORGET_SUMS = "delete from call_sum where account_id = $1 and lane = $2 and level_ms = $3 and at_ms < $4";
 }
 
@@ -147,7 +148,7 @@ impl Store {
                 run!(tx, FORGET_SERIES, series, level.ms(), before_ms)?;
                 // A strip goes when nothing in it is kept.
                 let ended_ms = before_ms.saturating_sub(strip::unit(level).ms() - 1);
-                run!(tx, FORGET_SERIES, series, strip::key_ms(level), ended_ms)?;
+                run!(tx, FORGET_STRIPS, series, level.ms(), ended_ms)?;
             }
             tx.commit().await?;
         }

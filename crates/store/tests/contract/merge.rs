@@ -30,18 +30,19 @@ pub(crate) async fn check(engines: &Engines) {
     }
 }
 
-/// Rows of one series and of all pairs, as the engine has them.
-async fn count(engines: &Engines, engine: usize, level_ms: i64) -> (i64, i64) {
+/// Rows and strips of one series, and rows of all pairs, as the engine has them.
+async fn count(engines: &Engines, engine: usize, level_ms: i64) -> [i64; 3] {
     let series = "select count(*) from call_series where level_ms = $1 and series_id = (select min(id) from series)";
+    let strips = "select count(*) from call_strip where level_ms = $1 and series_id = (select min(id) from series)";
     let sums = "select count(*) from call_sum where level_ms = $1";
     macro_rules! both {
         ($conn:expr) => {{
             let mut conn = $conn;
             let mut counts = Vec::new();
-            for sql in [series, sums] {
+            for sql in [series, strips, sums] {
                 counts.push(sqlx::query_scalar::<_, i64>(sql).bind(level_ms).fetch_one(&mut conn).await.unwrap());
             }
-            (counts[0], counts[1])
+            [counts[0], counts[1], counts[2]]
         }};
     }
     if engine == 0 {
@@ -84,31 +85,31 @@ async fn figures(store: &Store, now_ms: i64) -> (Vec<Sum>, Vec<Point>, Vec<i64>)
 async fn finished_hours_and_days_become_one_row(
     store: &Store,
     openings: &[Store],
-    rows: &impl AsyncFn(i64) -> (i64, i64),
+    rows: &impl AsyncFn(i64) -> [i64; 3],
 ) {
     for (n, opening) in (0_i64..).zip(openings) {
         write(opening, 1, &[START + n, START + HOUR + n, START + DAY + n, START + 2 * DAY + n], START + 2 * DAY).await;
     }
     let now = START + 2 * DAY + HOUR;
-    assert_eq!((rows(HOUR).await, rows(DAY).await), ((16, 16), (12, 12)));
+    assert_eq!((rows(HOUR).await, rows(DAY).await), ([16, 0, 16], [12, 0, 12]));
     let before = figures(store, now).await;
     assert_eq!(before.0.iter().map(|it| it.figures.calls).sum::<i64>(), 16);
     while store.put_together(now).await.unwrap() {}
     // Hours and days that may still be written from memory stay as they are.
     // The first day's hours are one strip; of all pairs they are still hours, and one row each.
-    assert_eq!((rows(HOUR).await, rows(-HOUR).await, rows(DAY).await), ((8, 3 + 4), (1, 0), (12, 12)));
-    assert_eq!((rows(MINUTE).await.0, rows(-MINUTE).await.0), (4, 3), "minutes of an hour that is over are one strip");
+    assert_eq!((rows(HOUR).await, rows(DAY).await), ([8, 1, 3 + 4], [12, 0, 12]));
+    assert_eq!(rows(MINUTE).await, [4, 3, 16], "minutes of an hour that is over are one strip");
     assert_eq!(figures(store, now).await, before);
     let now = START + 5 * DAY;
     while store.put_together(now).await.unwrap() {}
     assert!(!store.put_together(now).await.unwrap());
-    assert_eq!((rows(HOUR).await, rows(-HOUR).await, rows(DAY).await), ((0, 4), (3, 0), (3, 3)));
-    assert_eq!((rows(MINUTE).await.0, rows(-MINUTE).await.0), (0, 4));
+    assert_eq!((rows(HOUR).await, rows(DAY).await), ([0, 3, 4], [3, 0, 3]));
+    assert_eq!(rows(MINUTE).await, [0, 4, 16]);
     assert_eq!(figures(store, now).await, before);
 }
 
 /// A process that was idle remembers rows that are no longer its own, and calls of long ago may come from a spool.
-async fn late_calls_are_counted_once(store: &Store, openings: &[Store], rows: &impl AsyncFn(i64) -> (i64, i64)) {
+async fn late_calls_are_counted_once(store: &Store, openings: &[Store], rows: &impl AsyncFn(i64) -> [i64; 3]) {
     let now = START + 5 * DAY;
     let before = figures(store, now).await.0[0].figures.calls;
     for opening in openings {
@@ -120,5 +121,5 @@ async fn late_calls_are_counted_once(store: &Store, openings: &[Store], rows: &i
     assert_eq!(sums.1.iter().map(|it| it.figures.calls).sum::<i64>(), before + 12, "charts and tables tell the same");
     // The rest of each is forgotten with its strip: nothing of it is kept any more.
     store.forget(START + DAY + HOUR, START + 2 * DAY).await.unwrap();
-    assert_eq!((rows(MINUTE).await.0, rows(-MINUTE).await.0, rows(-HOUR).await.0), (4, 1, 1));
+    assert_eq!((rows(MINUTE).await[..2].to_vec(), rows(HOUR).await[1]), (vec![4, 1], 1));
 }
