@@ -17,7 +17,7 @@ pub use crate::changes::Changes;
 use crate::{
     Result, StoreError,
     open::{Pools, without_password},
-    rollup::{Newest, Parts, SeriesKey},
+    rollup::{Newest, Pairs, Parts, SeriesKey},
     sql::within,
 };
 
@@ -51,6 +51,8 @@ struct Inner {
     /// Rows of the roll-ups that this opening writes.
     parts: tokio::sync::Mutex<Parts>,
     newest: Newest,
+    /// What every page of figures asks for; connections have it too.
+    pairs: Arc<Pairs>,
 }
 
 impl std::fmt::Debug for Store {
@@ -117,6 +119,7 @@ impl Store {
             writer_number: i64::try_from(once() >> 1).unwrap_or(0).max(1),
             parts: tokio::sync::Mutex::default(),
             newest: Newest::default(),
+            pairs: Arc::default(),
         });
         Self { inner, for_tasks: false }
     }
@@ -143,15 +146,17 @@ impl Store {
     /// # Errors
     /// When none is free in time or the database is gone.
     pub async fn read(&self) -> Result<Conn> {
-        Ok(match &self.inner.pools {
+        let (held, patience) = match &self.inner.pools {
             Pools::Sqlite { readers, task_readers, .. } => {
-                let pool = self.own(readers, task_readers);
-                Conn { held: Held::Sqlite(pool.acquire().await?), patience: None }
+                (Held::Sqlite(self.own(readers, task_readers).acquire().await?), None)
             }
-            Pools::Postgres { pages, tasks } => {
-                Conn { held: Held::Postgres(self.own(pages, tasks).acquire().await?), patience: ANSWER }
-            }
-        })
+            Pools::Postgres { pages, tasks } => (Held::Postgres(self.own(pages, tasks).acquire().await?), ANSWER),
+        };
+        Ok(self.conn(held, patience))
+    }
+
+    fn conn(&self, held: Held, patience: Option<Duration>) -> Conn {
+        Conn { held, patience, pairs: Arc::clone(&self.inner.pairs) }
     }
 
     fn own<'a, T>(&self, of_pages: &'a T, of_tasks: &'a T) -> &'a T {
@@ -163,16 +168,15 @@ impl Store {
     /// # Errors
     /// When the database is busy for too long, or gone.
     pub async fn begin(&self) -> Result<Tx> {
-        Ok(Tx(match &self.inner.pools {
+        let (held, patience) = match &self.inner.pools {
             // Upgrading a deferred transaction would fail at once instead of waiting.
-            Pools::Sqlite { writer, .. } => {
-                Conn { held: Held::SqliteTx(writer.begin_with("begin immediate").await?), patience: None }
-            }
+            Pools::Sqlite { writer, .. } => (Held::SqliteTx(writer.begin_with("begin immediate").await?), None),
             Pools::Postgres { pages, tasks } => {
                 let begun = self.own(pages, tasks).begin();
-                Conn { held: Held::PostgresTx(within(ANSWER, begun).await?), patience: ANSWER }
+                (Held::PostgresTx(within(ANSWER, begun).await?), ANSWER)
             }
-        }))
+        };
+        Ok(Tx(self.conn(held, patience)))
     }
 
     /// A transaction that may write, however long it takes.
@@ -190,13 +194,14 @@ impl Store {
     /// # Errors
     /// When none is free in time or the database is gone.
     pub(crate) async fn as_of_now(&self) -> Result<Conn> {
-        let mut conn = match &self.inner.pools {
-            Pools::Sqlite { readers, .. } => Conn { held: Held::SqliteTx(readers.begin().await?), patience: None },
+        let (held, patience) = match &self.inner.pools {
+            Pools::Sqlite { readers, .. } => (Held::SqliteTx(readers.begin().await?), None),
             Pools::Postgres { pages, .. } => {
                 let begun = pages.begin_with("begin isolation level repeatable read");
-                Conn { held: Held::PostgresTx(within(ANSWER, begun).await?), patience: ANSWER }
+                (Held::PostgresTx(within(ANSWER, begun).await?), ANSWER)
             }
         };
+        let mut conn = self.conn(held, patience);
         conn.take_time().await?;
         Ok(conn)
     }
@@ -255,6 +260,7 @@ pub struct Conn {
     held: Held,
     /// How long a statement may go unanswered; the server's own limit is shorter, so that then there is no server.
     patience: Option<Duration>,
+    pairs: Arc<Pairs>,
 }
 
 enum Held {
@@ -281,6 +287,10 @@ impl Conn {
 
     pub(crate) const fn patience(&self) -> Option<Duration> {
         self.patience
+    }
+
+    pub(crate) fn pairs(&self) -> &Pairs {
+        &self.pairs
     }
 
     async fn take_time(&mut self) -> Result<()> {
@@ -314,7 +324,7 @@ impl Tx {
     /// # Errors
     /// When the database cannot; then nothing was changed.
     pub async fn commit(self) -> Result<()> {
-        let Conn { held, patience } = self.0;
+        let Conn { held, patience, .. } = self.0;
         match held {
             Held::SqliteTx(tx) => tx.commit().await?,
             Held::PostgresTx(tx) => within(patience, tx.commit()).await?,

@@ -22,6 +22,7 @@ pub const STATEMENTS: &[&[Statement]] = &[
     crate::rollup::SUMS,
     crate::rollup::FOLD,
     crate::rollup::MERGE,
+    crate::rollup::PAIRS,
     crate::rollup::PARTS,
     crate::rollup::OLD,
     crate::session::STATEMENTS,

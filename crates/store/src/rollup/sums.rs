@@ -5,6 +5,7 @@ use domain::TimeRange;
 use super::{
     Figures, Lane,
     cover::{cover, ends},
+    pairs::Pair,
     parts::{Entry, Totals},
 };
 use crate::{Conn, Result};
@@ -12,11 +13,6 @@ use crate::{Conn, Result};
 statements! {
     SUMS = of_pieces!("select at_ms, body from call_sum where account_id = $1 and lane = $2",
         "$3" "$4", "$5" "$6", "$7" "$8", "$9" "$10", "$11" "$12");
-    PAIRS = "select id, workspace_id, model_code
-        from series
-        where account_id = $1 and lane = $2 and workspace_id <> '' and ($3 = '' or workspace_id = $3)
-            and ($4 = '' or model_code = $4)
-        order by id";
 }
 
 /// What one workspace did with one model in a range.
@@ -46,20 +42,24 @@ impl Conn {
         range: TimeRange,
         now_ms: i64,
     ) -> Result<Vec<Sum>> {
-        let pairs = all!(self, (i64, String, String), PAIRS, account, lane.as_str(), workspace, model)?;
+        let of = |asked: &str, it: &str| asked.is_empty() || asked == it;
+        let every = self.every_pair(account, lane).await?;
+        let pairs: Vec<&Pair> =
+            every.iter().filter(|it| of(workspace, &it.workspace_id) && of(model, &it.model_code)).collect();
         if pairs.is_empty() {
             return Ok(Vec::new());
         }
         // A pair that began after the list was read is in the next answer.
-        let mut totals = Totals::of(pairs.iter().map(|it| it.0).collect());
+        let mut totals = Totals::of(pairs.iter().map(|it| it.number).collect());
         let [a, b, c, d, e] = ends(&cover(range, now_ms));
         let lane = lane.as_str();
         let rows = all!(self, (i64, Vec<u8>), SUMS, account, lane, a.0, a.1, b.0, b.1, c.0, c.1, d.0, d.1, e.0, e.1)?;
         for (at_ms, body) in rows {
             totals.add(at_ms, &body)?;
         }
-        let sums = pairs.into_iter().zip(totals.into_entries()).filter_map(|((_, workspace_id, model_code), total)| {
+        let sums = pairs.into_iter().zip(totals.into_entries()).filter_map(|(pair, total)| {
             let Entry { first_at_ms, figures } = total?;
+            let Pair { workspace_id, model_code, .. } = pair.clone();
             Some(Sum { workspace_id, model_code, first_at_ms, figures })
         });
         let mut sums: Vec<Sum> = sums.collect();

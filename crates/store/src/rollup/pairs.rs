@@ -1,0 +1,66 @@
+//! Which pairs of workspace and model have series, by number: hundreds of rows that every page of figures asks for, and that
+//! only ever become more.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::Lane;
+use crate::{Conn, Result};
+
+statements! {
+    COUNT_PAIRS = "select count(*) from series where account_id = $1 and lane = $2 and workspace_id <> ''";
+    PAIRS = "select id, workspace_id, model_code
+        from series
+        where account_id = $1 and lane = $2 and workspace_id <> ''
+        order by id";
+}
+
+/// Accounts and lanes whose pairs are remembered at most.
+const KEPT: usize = 64;
+
+/// What one workspace does with one model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pair {
+    /// Of the series of both.
+    pub(super) number: i64,
+    pub(super) workspace_id: String,
+    /// Empty in the lane of stopped calls.
+    pub(super) model_code: String,
+}
+
+/// The pairs that were read last, by account and lane.
+#[derive(Debug, Default)]
+pub(crate) struct Pairs(Mutex<HashMap<(String, Lane), Arc<[Pair]>>>);
+
+impl Pairs {
+    fn find(&self, account: &str, lane: Lane) -> Option<Arc<[Pair]>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&(account.to_owned(), lane)).cloned()
+    }
+
+    fn keep(&self, account: &str, lane: Lane, pairs: &Arc<[Pair]>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= KEPT {
+            known.clear();
+        }
+        known.insert((account.to_owned(), lane), Arc::clone(pairs));
+    }
+}
+
+impl Conn {
+    /// Every pair of an account and lane, by number.
+    pub(super) async fn every_pair(&mut self, account: &str, lane: Lane) -> Result<Arc<[Pair]>> {
+        // Numbers are not committed in their order: only as many as there are says that none is missing.
+        let count = scalar!(self, i64, COUNT_PAIRS, account, lane.as_str())?;
+        let known = self.pairs().find(account, lane);
+        if let Some(known) = known.filter(|it| i64::try_from(it.len()) == Ok(count)) {
+            return Ok(known);
+        }
+        let pair = |(number, workspace_id, model_code)| Pair { number, workspace_id, model_code };
+        let rows = all!(self, (i64, String, String), PAIRS, account, lane.as_str())?;
+        let pairs: Arc<[Pair]> = rows.into_iter().map(pair).collect();
+        self.pairs().keep(account, lane, &pairs);
+        Ok(pairs)
+    }
+}
