@@ -165,6 +165,17 @@ pub async fn show(control: &Control, actor: &Actor, query: &Query) -> Result<Mon
     })
 }
 
+/// Whether any call reached the limiter since the account exists, of what the actor may see.
+///
+/// # Errors
+/// When the store cannot answer.
+pub async fn ever_called(control: &Control, actor: &Actor) -> Result<bool> {
+    actor.authorise(Action::View)?;
+    let mut conn = control.store().read().await?;
+    let workspaces = conn.counted_workspaces(actor.account(), Lane::Limited).await?;
+    Ok(workspaces.iter().any(|it| actor.sees(it)))
+}
+
 /// Whose sums are asked for.
 struct Of<'a> {
     actor: &'a Actor,

@@ -1,20 +1,16 @@
 //! How far an account is that never had a call.
 
-use super::range::LONGEST_MINUTES;
 use crate::{
     api::monitoring::FirstUseView,
     error::ApiError,
     ssr::{Caller, ConsoleState, failure},
 };
-use control::monitoring::{self, Query};
-use domain::TimeRange;
+use control::monitoring;
 
-/// The way to the first call; `None` once there was one, as far back as anything is kept.
+/// The way to the first call; `None` once there was one that the caller may know of.
 pub(super) async fn of(state: &ConsoleState, caller: &Caller, now_ms: i64) -> Result<Option<FirstUseView>, ApiError> {
     let (control, actor) = (&state.control, &caller.actor);
-    let range = TimeRange::ending_now(LONGEST_MINUTES, now_ms);
-    let ever = Query { range, workspace: String::new(), model: String::new() };
-    if monitoring::show(control, actor, &ever).await.map_err(failure)?.summary.total_calls > 0 {
+    if monitoring::ever_called(control, actor).await.map_err(failure)? {
         return Ok(None);
     }
     let models = control::models::list(control, actor).await.map_err(failure)?;

@@ -8,7 +8,7 @@ use crate::{
 use domain::{Preset, TimeRange, range::MINUTE_MS};
 
 /// The longest range that can be looked at: ten years.
-pub(super) const LONGEST_MINUTES: i64 = 3_660 * 1_440;
+const LONGEST_MINUTES: i64 = 3_660 * 1_440;
 /// Ranges that can be gone back to; more would make addresses long.
 const ZOOMS: usize = 8;
 

@@ -2,7 +2,7 @@
 //! only ever become more.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -32,7 +32,9 @@ pub(super) struct Pair {
 
 /// The pairs that were read last, by account and lane.
 #[derive(Debug, Default)]
-pub(crate) struct Pairs(Mutex<HashMap<(String, Lane), Arc<[Pair]>>>);
+pub(crate) struct Pairs(Mutex<Known>);
+
+type Known = HashMap<(String, Lane), Arc<[Pair]>>;
 
 impl Pairs {
     fn find(&self, account: &str, lane: Lane) -> Option<Arc<[Pair]>> {
@@ -49,6 +51,14 @@ impl Pairs {
 }
 
 impl Conn {
+    /// The workspaces of which anything was ever counted in `lane`.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn counted_workspaces(&mut self, account: &str, lane: Lane) -> Result<BTreeSet<String>> {
+        Ok(self.every_pair(account, lane).await?.iter().map(|it| it.workspace_id.clone()).collect())
+    }
+
     /// Every pair of an account and lane, by number.
     pub(super) async fn every_pair(&mut self, account: &str, lane: Lane) -> Result<Arc<[Pair]>> {
         // Numbers are not committed in their order: only as many as there are says that none is missing.
