@@ -264,7 +264,7 @@ impl Flush {
             if let Some(usage) = self.usage.flush(now_ms, true) {
                 self.store.append(&[], Some(&usage)).await?;
             }
-            fold(&self.store, now_ms).await.map(drop)
+            fold(&self.store).await.map(drop)
         };
         if let Err(error) = last.await {
             tracing::warn!(error = &error as &dyn std::error::Error, "what is stored is added up by the next start");

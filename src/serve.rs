@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 use control::{Control, Sessions, increases, setup};
 use gateway::{Gateway, Records, Snapshot};
 use limiter::{Keeping, Ledger};
+use store::rollup::Together;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_sessions::ExpiredDeletion as _;
@@ -317,8 +318,17 @@ async fn housekeeping(control: Control, ledger: Arc<Ledger>, settings: Settings,
             if let Err(error) = store.forget_nodes(before(NODES_DAYS)).await {
                 tracing::warn!(%error, "what processes of long ago kept waits to be deleted");
             }
-            if let Err(error) = store.put_together(control.now_ms()).await {
-                tracing::warn!(%error, "statistics of hours and days that are over wait to be put together");
+            match store.put_together(control.now_ms()).await {
+                Ok(Together { damaged: 0, .. }) => {}
+                Ok(Together { damaged, .. }) => {
+                    tracing::error!(
+                        damaged,
+                        "some statistics of hours and days that are over are damaged and left as they are"
+                    );
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "statistics of hours and days that are over wait to be put together");
+                }
             }
             if let Err(error) = forget_peaks(store, before(PEAKS_DAYS)).await {
                 tracing::warn!(%error, "old peaks wait to be deleted");
@@ -326,7 +336,9 @@ async fn housekeeping(control: Control, ledger: Arc<Ledger>, settings: Settings,
             if let Err(error) = forget_tasks(store, before(TASKS_DAYS)).await {
                 tracing::warn!(%error, "old tasks wait to be deleted");
             }
-            let forgotten = store.forget(before(settings.keep_minutes_days), before(settings.keep_hours_days)).await;
+            // Pages of another process, whose clock is behind, still ask for what is just past its time.
+            let kept = |days: u32| before(days) - 3_600_000;
+            let forgotten = store.forget(kept(settings.keep_minutes_days), kept(settings.keep_hours_days)).await;
             if let Err(error) = forgotten.and(store.empty_call_log(before(settings.keep_calls_days)).await) {
                 tracing::warn!(%error, "old statistics wait to be deleted");
             }

@@ -39,7 +39,7 @@ impl Fold {
                 () = stop.cancelled() => return,
             }
             let now_ms = WallClock::now_ms(&SystemWallClock);
-            match fold(&self.store, now_ms).await {
+            match fold(&self.store).await {
                 Ok(0) => {
                     self.freshness.folded(now_ms);
                     (failing, unreadable) = (false, 0);
@@ -71,9 +71,10 @@ impl Fold {
 }
 
 /// Adds up everything that can be read; how many packets cannot.
-pub(super) async fn fold(store: &Store, now_ms: i64) -> store::Result<u64> {
+pub(super) async fn fold(store: &Store) -> store::Result<u64> {
     loop {
-        let folded = store.fold(store.writer(), now_ms).await?;
+        // Read anew each time: what waited through an outage takes a while, and what is late by then is judged by it.
+        let folded = store.fold(store.writer(), WallClock::now_ms(&SystemWallClock)).await?;
         if !folded.more {
             return Ok(folded.unreadable);
         }

@@ -119,7 +119,7 @@ async fn main() {
         }
     }
     store.forget(now - MINUTES_KEPT * DAY, now - 400 * DAY).await.unwrap();
-    while store.put_together(now).await.unwrap() {}
+    while store.put_together(now).await.unwrap().more {}
     for opening in openings {
         opening.close().await;
     }

@@ -56,6 +56,11 @@ impl StoreError {
         matches!(self, Self::Duplicate(_))
     }
 
+    /// Whether a value that was read is none of those that are written.
+    pub(crate) const fn is_damaged_row(&self) -> bool {
+        matches!(self, Self::Refused(sqlx::Error::Decode(_)))
+    }
+
     /// Whether it is the file that is wrong, so that no later attempt can succeed.
     pub(crate) fn is_damage(&self) -> bool {
         match self {

@@ -14,6 +14,7 @@ use crate::{
 };
 use control::monitoring::{self, Charts, Figures, Histogram, Query};
 use domain::{TimeRange, range::MINUTE_MS};
+use futures_util::future::try_join_all;
 use std::collections::BTreeMap;
 
 /// Columns that still can be told apart, and rows of a table that still can be read.
@@ -30,19 +31,17 @@ pub(super) async fn of(
     query: &Query,
     models: &[(String, Limits)],
 ) -> Result<Vec<ChartView>, ApiError> {
-    let all = monitoring::charts(&state.control, &caller.actor, query).await.map_err(failure)?;
-    let along = Along { range: all.range, step_ms: all.step_ms, now_ms: state.control.now_ms() };
-    let mut series = Vec::new();
-    for (model, limits) in models.iter().take(LINES.len()) {
-        let points = if *model == query.model {
-            all.points.clone()
-        } else {
+    let of_model = |(model, limits): &(String, Limits)| {
+        let (model, limits) = (model.clone(), *limits);
+        async move {
             let of_model = Query { model: model.clone(), ..query.clone() };
-            monitoring::points(&state.control, &caller.actor, &of_model).await.map_err(failure)?.points
-        };
-        let counted = points.into_iter().map(|it| (it.at_ms, it.figures)).collect();
-        series.push(Series { model: model.clone(), limits: *limits, counted });
-    }
+            let points = monitoring::points(&state.control, &caller.actor, &of_model).await.map_err(failure)?.points;
+            Ok(Series { counted: points.into_iter().map(|it| (it.at_ms, it.figures)).collect(), model, limits })
+        }
+    };
+    let all = async { monitoring::charts(&state.control, &caller.actor, query).await.map_err(failure) };
+    let (all, series) = tokio::try_join!(all, try_join_all(models.iter().take(LINES.len()).map(of_model)))?;
+    let along = Along { range: all.range, step_ms: all.step_ms, now_ms: state.control.now_ms() };
     let alone = !query.model.is_empty();
     let metered: Vec<&Series> = series.iter().filter(|it| it.limits.tpm.is_some()).collect();
     let mut charts = Vec::new();

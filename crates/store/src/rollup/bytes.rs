@@ -58,23 +58,37 @@ impl<'a> Reading<'a> {
         self.0.is_empty()
     }
 
+    #[inline]
     pub(crate) fn number(&mut self) -> Option<i64> {
-        // Most numbers are one byte long.
-        if let [byte @ ..0x80, rest @ ..] = self.0 {
-            self.0 = rest;
-            return Some(i64::from(byte >> 1) ^ -i64::from(byte & 1));
+        let unfold = |folded: u64| (folded >> 1).cast_signed() ^ -(folded & 1).cast_signed();
+        // Most numbers are one or two bytes long.
+        match self.0 {
+            [low @ ..0x80, rest @ ..] => {
+                self.0 = rest;
+                Some(unfold(u64::from(*low)))
+            }
+            [low, high @ ..0x80, rest @ ..] => {
+                self.0 = rest;
+                Some(unfold(u64::from(low & 0x7f) | u64::from(*high) << 7))
+            }
+            _ => self.long().map(unfold),
         }
+    }
+
+    /// Of up to ten bytes.
+    fn long(&mut self) -> Option<u64> {
         let mut folded = 0_u64;
         for (at, &byte) in self.0.iter().enumerate().take(10) {
             folded |= u64::from(byte & 0x7f) << (7 * at);
             if byte < 0x80 {
                 self.0 = &self.0[at + 1..];
-                return Some((folded >> 1).cast_signed() ^ -(folded & 1).cast_signed());
+                return Some(folded);
             }
         }
         None
     }
 
+    #[inline]
     pub(crate) fn length(&mut self) -> Option<usize> {
         usize::try_from(self.number()?).ok()
     }

@@ -36,7 +36,11 @@ statements! {
     KEEP_STRIP = "insert into call_strip (series_id, level_ms, at_ms, body)
         values ($1, $2, $3, $4)
         on conflict (series_id, level_ms, at_ms) do update set body = excluded.body";
-    FIRST_ROW = "select at_ms from call_series where series_id = $1 and level_ms = $2 order by at_ms limit 1";
+    FIRST_ROW = "select at_ms
+        from call_series
+        where series_id = $1 and level_ms = $2 and at_ms >= $3
+        order by at_ms
+        limit 1";
     TAKE_SERIES = "delete from call_series
         where series_id = $1 and level_ms = $2 and at_ms >= $3 and at_ms < $4
         returning at_ms, body";
@@ -48,9 +52,9 @@ statements! {
 /// The writer of rows that are nobody's own: no opening has this number.
 pub(super) const NOBODY: i64 = 0;
 
-/// So many lengths after its beginning nobody writes an hour or day from memory any more; one more than
-/// [`super::parts::is_late`] has, for clocks that differ.
-const SETTLED: i64 = 3;
+/// So many lengths after its beginning nobody writes an hour or day from memory any more; two more than
+/// [`super::parts::is_late`] has: one for clocks that differ, one for a writer that was held up after it looked at its own.
+const SETTLED: i64 = 4;
 
 /// Hours or days merged in one transaction.
 const AT_ONCE: usize = 100;
@@ -61,127 +65,137 @@ const SERIES_AT_ONCE: usize = 16;
 /// Strips made of one series before the next one's turn comes: what an earlier version left is worked off in rounds.
 const STRIPS: i64 = 12;
 
+/// What came of putting together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Together {
+    /// Whether there is more to do, which a later call does.
+    pub more: bool,
+    /// Hours, days or series that cannot be read: they stay as they are.
+    pub damaged: u64,
+}
+
+/// Something to be done for each of some numbers, several in one transaction.
+enum Work<'a> {
+    /// Strips of these series from the rows in a time.
+    Strips(Level, (i64, i64)),
+    /// One row of each of these days of a series.
+    Days(i64),
+    /// One row of each of these hours or days of all pairs.
+    Sums(&'a Lanes, Level),
+}
+
+impl Work<'_> {
+    /// How many at once.
+    const fn at_once(&self) -> usize {
+        match self {
+            Self::Strips(..) => SERIES_AT_ONCE,
+            Self::Days(_) | Self::Sums(..) => AT_ONCE,
+        }
+    }
+}
+
 impl Store {
     /// Puts together what is over: rows that several openings wrote of an hour or day become one, minutes and hours of a
-    /// series become strips. Sums stay what they are. Answers whether there is more to do, which a later call does.
+    /// series become strips. Sums stay what they are.
     ///
     /// # Errors
     /// When the database cannot; what was put together until then stays so.
-    pub async fn put_together(&self, now_ms: i64) -> Result<bool> {
-        let mut more = false;
+    pub async fn put_together(&self, now_ms: i64) -> Result<Together> {
+        let mut together = Together::default();
         for level in strip::KEPT {
-            more |= self.make_strips(level, now_ms).await?;
+            self.make_strips(level, now_ms, &mut together).await?;
         }
-        self.merge_writers(now_ms).await?;
-        Ok(more)
+        together.damaged += self.merge_writers(now_ms).await?;
+        Ok(together)
     }
 
-    /// Of days of a series, and of hours and days of all pairs.
-    async fn merge_writers(&self, now_ms: i64) -> Result<()> {
+    /// Of days of a series, and of hours and days of all pairs. Answers how many cannot be read.
+    async fn merge_writers(&self, now_ms: i64) -> Result<u64> {
+        let mut damaged = 0;
         for level in [Level::Hour, Level::Day] {
             let until_ms = level.floor(now_ms) - (SETTLED - 1) * level.ms();
-            let (from_ms, every, lanes) = {
-                let mut conn = self.read().await?;
-                let from_ms = optional!(conn, (i64,), MERGED_UNTIL, level.ms())?.map_or(i64::MIN, |it| it.0);
-                if from_ms >= until_ms {
-                    continue;
+            let mut conn = self.read().await?;
+            let from_ms = optional!(conn, (i64,), MERGED_UNTIL, level.ms())?.map_or(i64::MIN, |it| it.0);
+            if from_ms >= until_ms {
+                continue;
+            }
+            if level == Level::Day {
+                for series in conn.every_series().await? {
+                    let crowded = all!(conn, (i64,), CROWDED_SERIES, series, level.ms(), from_ms, until_ms)?;
+                    damaged += self.work(&Work::Days(series), crowded).await?;
                 }
-                (from_ms, conn.every_series().await?, conn.lanes().await?)
-            };
-            for series in every.into_iter().filter(|_| level == Level::Day) {
-                self.merge_series(series, level, (from_ms, until_ms)).await?;
             }
-            for (account, lane) in lanes {
+            for (account, lane) in conn.lanes().await? {
                 let Some(lane) = Lane::parse(&lane) else { continue };
-                self.merge_sums(&(account, lane.as_str()), level, (from_ms, until_ms)).await?;
+                let lane = lane.as_str();
+                let crowded = all!(conn, (i64,), CROWDED_SUMS, &account, lane, level.ms(), from_ms, until_ms)?;
+                damaged += self.work(&Work::Sums(&(account, lane), level), crowded).await?;
             }
+            drop(conn);
             let mut tx = self.begin().await?;
             run!(tx, NOTE_MERGED, level.ms(), until_ms)?;
             tx.commit().await?;
         }
-        Ok(())
+        Ok(damaged)
     }
 
-    /// Makes strips of the rows of `level`, the earliest first; answers whether there are more.
-    async fn make_strips(&self, level: Level, now_ms: i64) -> Result<bool> {
+    /// Makes strips of the rows of `level`, the earliest first.
+    async fn make_strips(&self, level: Level, now_ms: i64, together: &mut Together) -> Result<()> {
         let unit = strip::unit(level);
         let until_ms = unit.floor(Level::Hour.floor(now_ms) - (SETTLED - 1) * Level::Hour.ms());
-        let (from_ms, every) = {
-            let mut conn = self.read().await?;
-            let every = conn.every_series().await?;
-            let from_ms = match optional!(conn, (i64,), STRIPS_UNTIL, level.ms())? {
-                Some((until_ms,)) => until_ms,
-                None => {
-                    let mut first_ms = until_ms;
-                    for series in &every {
-                        if let Some((at_ms,)) = optional!(conn, (i64,), FIRST_ROW, *series, level.ms())? {
-                            first_ms = first_ms.min(at_ms);
-                        }
-                    }
-                    unit.floor(first_ms)
-                }
-            };
-            (from_ms, every)
-        };
-        let to_ms = until_ms.min(from_ms + STRIPS * unit.ms());
-        if from_ms >= to_ms {
-            return Ok(false);
+        let mut conn = self.read().await?;
+        let known_ms = optional!(conn, (i64,), STRIPS_UNTIL, level.ms())?.map_or(i64::MIN, |it| it.0);
+        if known_ms >= until_ms {
+            return Ok(());
         }
-        for some in every.chunks(SERIES_AT_ONCE) {
-            let mut tx = self.begin().await?;
-            tx.lock_installation().await?;
-            for &series in some {
-                tx.make_strips(series, level, (from_ms, to_ms)).await?;
+        let every: Vec<(i64,)> = conn.every_series().await?.into_iter().map(|it| (it,)).collect();
+        let mut first_ms = until_ms;
+        for (series,) in &every {
+            if let Some((at_ms,)) = optional!(conn, (i64,), FIRST_ROW, *series, level.ms(), known_ms)? {
+                first_ms = first_ms.min(at_ms);
             }
-            tx.commit().await?;
         }
+        drop(conn);
+        // Times without rows are passed over, however long they are.
+        let from_ms = unit.floor(first_ms);
+        let to_ms = until_ms.min(from_ms.saturating_add(STRIPS * unit.ms()));
+        together.damaged += self.work(&Work::Strips(level, (from_ms, to_ms)), every).await?;
+        together.more |= to_ms < until_ms;
         let mut tx = self.begin().await?;
         run!(tx, NOTE_STRIPS, level.ms(), to_ms)?;
-        tx.commit().await?;
-        Ok(to_ms < until_ms)
+        tx.commit().await
     }
 
-    async fn merge_series(&self, series: i64, level: Level, (from_ms, until_ms): (i64, i64)) -> Result<()> {
-        let mut conn = self.read().await?;
-        let crowded = all!(conn, (i64,), CROWDED_SERIES, series, level.ms(), from_ms, until_ms)?;
-        drop(conn);
-        for some in crowded.chunks(AT_ONCE) {
-            let mut tx = self.begin().await?;
-            tx.lock_installation().await?;
-            let mut merged = Vec::with_capacity(some.len());
-            for &(at_ms,) in some {
-                let cells = tx.take_cells(series, level, (at_ms, at_ms + 1)).await?;
-                merged.extend(cells.into_iter().map(|(at_ms, it)| (series, at_ms, it.pack(at_ms))));
+    /// Does the work for all numbers. What cannot be read keeps nothing else up; answers how many such there are.
+    async fn work(&self, work: &Work<'_>, numbers: Vec<(i64,)>) -> Result<u64> {
+        let mut damaged = 0;
+        for some in numbers.chunks(work.at_once()) {
+            match self.work_at_once(work, some).await {
+                Err(error) if error.is_damaged_row() => {
+                    for one in some.chunks(1) {
+                        match self.work_at_once(work, one).await {
+                            Err(error) if error.is_damaged_row() => damaged += 1,
+                            done => done?,
+                        }
+                    }
+                }
+                done => done?,
             }
-            tx.keep_series(level, NOBODY, &merged).await?;
-            tx.commit().await?;
         }
-        Ok(())
+        Ok(damaged)
     }
 
-    async fn merge_sums(&self, lanes: &Lanes, level: Level, (from_ms, until_ms): (i64, i64)) -> Result<()> {
-        let (account, lane) = lanes;
-        let mut conn = self.read().await?;
-        let crowded = all!(conn, (i64,), CROWDED_SUMS, account, *lane, level.ms(), from_ms, until_ms)?;
-        drop(conn);
-        for some in crowded.chunks(AT_ONCE) {
-            let mut tx = self.begin().await?;
-            tx.lock_installation().await?;
-            for &(at_ms,) in some {
-                let mut entries: BTreeMap<i64, Entry> = BTreeMap::new();
-                for (at_ms, body) in all!(tx, (i64, Vec<u8>), TAKE_SUMS, account, *lane, level.ms(), at_ms)? {
-                    unpack(at_ms, &body, |number, first_at_ms, figures| {
-                        let entry = Entry { first_at_ms, figures: *figures };
-                        entries.entry(number).and_modify(|it| it.add(first_at_ms, figures)).or_insert(entry);
-                    })?;
-                }
-                if !entries.is_empty() {
-                    tx.keep_sum(lanes, level, at_ms, NOBODY, &entries).await?;
-                }
+    async fn work_at_once(&self, work: &Work<'_>, numbers: &[(i64,)]) -> Result<()> {
+        let mut tx = self.begin().await?;
+        tx.lock_installation().await?;
+        for &(number,) in numbers {
+            match work {
+                Work::Strips(level, range) => tx.make_strips(number, *level, *range).await?,
+                Work::Days(series) => tx.merge_day(*series, number).await?,
+                Work::Sums(lanes, level) => tx.merge_sums(lanes, *level, number).await?,
             }
-            tx.commit().await?;
         }
-        Ok(())
+        tx.commit().await
     }
 }
 
@@ -199,6 +213,27 @@ impl Tx {
             cells.entry(at_ms).and_modify(|it| it.add(&cell)).or_insert(cell);
         }
         Ok(cells)
+    }
+
+    async fn merge_day(&mut self, series: i64, at_ms: i64) -> Result<()> {
+        let cells = self.take_cells(series, Level::Day, (at_ms, at_ms + 1)).await?;
+        let rows: Vec<_> = cells.into_iter().map(|(at_ms, it)| (series, at_ms, it.pack(at_ms))).collect();
+        self.keep_series(Level::Day, NOBODY, &rows).await
+    }
+
+    async fn merge_sums(&mut self, lanes: &Lanes, level: Level, at_ms: i64) -> Result<()> {
+        let (account, lane) = lanes;
+        let mut entries: BTreeMap<i64, Entry> = BTreeMap::new();
+        for (at_ms, body) in all!(self, (i64, Vec<u8>), TAKE_SUMS, account, *lane, level.ms(), at_ms)? {
+            unpack(at_ms, &body, |number, first_at_ms, figures| {
+                let entry = Entry { first_at_ms, figures: *figures };
+                entries.entry(number).and_modify(|it| it.add(first_at_ms, figures)).or_insert(entry);
+            })?;
+        }
+        if !entries.is_empty() {
+            self.keep_sum(lanes, level, at_ms, NOBODY, &entries).await?;
+        }
+        Ok(())
     }
 
     /// Puts the rows of a series in `[from_ms, to_ms)`, which begins and ends with a strip, into strips.

@@ -22,6 +22,7 @@ mod write;
 pub use cover::{Level, Piece, cover};
 pub use fold::{Folded, Packet};
 pub use histogram::{BOUNDS_MS, BUCKETS, Histogram};
+pub use merge::Together;
 pub(crate) use pairs::Pairs;
 pub(crate) use parts::{Newest, Parts};
 pub use read::{HistogramPoint, Point};

@@ -82,7 +82,7 @@ impl Cell {
     pub(super) fn unpack(at_ms: i64, body: &[u8]) -> Result<Self> {
         let mut from = Reading(body);
         let read = |from: &mut Reading<'_>| {
-            let first_at_ms = at_ms + from.number()?;
+            let first_at_ms = at_ms.checked_add(from.number()?)?;
             let (mut figures, mut latency, mut ttft) =
                 ([0; Figures::COUNT], Histogram::default(), Histogram::default());
             from.sparse(|at, value| {
@@ -113,7 +113,7 @@ impl Entry {
     pub(super) fn unpack(at_ms: i64, body: &[u8]) -> Result<Self> {
         let mut from = Reading(body);
         let mut figures = [0; Figures::COUNT];
-        let first_at_ms = at_ms + from.number().ok_or_else(damaged)?;
+        let first_at_ms = from.number().and_then(|it| at_ms.checked_add(it)).ok_or_else(damaged)?;
         from.sparse_before(Figures::COUNT, |at, value| figures[at] = value).ok_or_else(damaged)?;
         Ok(Self { first_at_ms, figures: Figures::of(figures) })
     }
@@ -158,8 +158,8 @@ impl Totals {
         let mut from = Reading(body);
         let (mut number, mut place) = (0, 0);
         let mut read = |from: &mut Reading<'_>| {
-            number += from.number()?;
-            let begun_ms = at_ms + from.number()?;
+            number = from.number().and_then(|it| i64::checked_add(number, it))?;
+            let begun_ms = at_ms.checked_add(from.number()?)?;
             // Both are in order.
             while self.numbers.get(place).is_some_and(|it| *it < number) {
                 place += 1;
@@ -194,8 +194,8 @@ pub(super) fn unpack(at_ms: i64, body: &[u8], mut take: impl FnMut(i64, i64, &Fi
     let mut from = Reading(body);
     let mut number = 0;
     let mut read = |from: &mut Reading<'_>| {
-        number += from.number()?;
-        let first_at_ms = at_ms + from.number()?;
+        number = from.number().and_then(|it| i64::checked_add(number, it))?;
+        let first_at_ms = at_ms.checked_add(from.number()?)?;
         let mut figures = [0; Figures::COUNT];
         from.sparse(|at, value| {
             if let Some(figure) = figures.get_mut(at) {

@@ -46,9 +46,9 @@ pub(super) fn unpack(
     let mut from = Reading(strip);
     let mut cell_ms = at_ms;
     while !from.is_empty() {
-        let distance = from.number().ok_or_else(damaged)?;
+        let distance_ms = from.number().and_then(|it| it.checked_mul(level.ms()));
+        cell_ms = distance_ms.and_then(|it| cell_ms.checked_add(it)).ok_or_else(damaged)?;
         let body = from.length().and_then(|it| from.bytes(it)).ok_or_else(damaged)?;
-        cell_ms += distance * level.ms();
         if wanted(cell_ms) {
             take(cell_ms, body)?;
         }
@@ -61,6 +61,14 @@ mod tests {
     use super::*;
     use crate::rollup::Figures;
     use proptest::prelude::*;
+
+    #[test]
+    fn what_is_no_strip_is_told() {
+        let mut strip = Bytes::default();
+        strip.number(i64::MAX);
+        strip.length(0);
+        assert!(unpack(Level::Minute, 60_000, &strip.0, |_| true, |_, _| Ok(())).is_err());
+    }
 
     proptest! {
         #[test]

@@ -63,7 +63,7 @@ pub(crate) async fn sums_are_those_of_the_call_log(engines: &Engines) {
 }
 
 async fn until_done(store: &Store, now_ms: i64) -> Result<(), store::StoreError> {
-    while store.put_together(now_ms).await? {}
+    while store.put_together(now_ms).await?.more {}
     Ok(())
 }
 
@@ -117,7 +117,7 @@ async fn compare(store: &Store, log: &[CallRow], range: TimeRange) {
         .collect();
     assert_eq!(fast, slow, "{range:?} on {}", store.address());
     let calls: i64 = slow.values().map(|it| it.0).sum();
-    for step_ms in [MINUTE, 5 * MINUTE, HOUR] {
+    for step_ms in [MINUTE, 5 * MINUTE, HOUR, 6 * HOUR, DAY] {
         let (points, histograms) = conn.course(&series("", ""), range, step_ms, now_ms).await.unwrap();
         let counted: i64 = points.iter().map(|it| it.figures.calls).sum();
         let timed: i64 = histograms.iter().map(|it| it.latency.total()).sum();

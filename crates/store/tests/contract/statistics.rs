@@ -22,7 +22,7 @@ fn series(workspace: &str, model: &str) -> SeriesKey {
     SeriesKey { account: "a".to_owned(), lane: Lane::Limited, workspace: workspace.to_owned(), model: model.to_owned() }
 }
 
-fn delta(workspace: &str, model: &str, at_ms: i64, calls: i64) -> CallDelta {
+pub(crate) fn delta(workspace: &str, model: &str, at_ms: i64, calls: i64) -> CallDelta {
     let mut latency = Histogram::default();
     latency.count(42_000);
     CallDelta {

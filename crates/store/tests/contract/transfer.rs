@@ -6,7 +6,7 @@ use sqlx::{Connection as _, PgConnection};
 use store::{
     Store,
     account::AccountRow,
-    rollup::Packet,
+    rollup::{Batch, Packet},
     transfer,
     usage::{Heartbeat, UsageFlush},
 };
@@ -31,6 +31,9 @@ pub(crate) async fn edits_are_told_of(engines: &Engines) {
 async fn fill(store: &Store) {
     accounts::check(store).await;
     statistics::check(store).await;
+    let late = Batch { deltas: vec![statistics::delta("w1", "m1", NOW, 3)], ..Batch::default() };
+    store.record(&late).await.unwrap();
+    while store.put_together(NOW + 7 * 86_400_000).await.unwrap().more {}
     let mut tx = store.begin().await.unwrap();
     let session = store::session::SessionRow { expires_at: NOW, content: "{\"ü\":1}".to_owned() };
     tx.insert_session(&[0, 255, 7], Some("a-m1"), &session).await.unwrap();
@@ -52,7 +55,17 @@ pub(crate) async fn an_installation_moves_and_comes_back(engines: &Engines) {
     let [back, _] = engines.bare("back").await;
     let moved = sqlite.copy_to(&postgres, NOW).await.unwrap();
     assert_eq!(moved, sqlite.tallies().await.unwrap());
-    for table in ["session", "audit_event", "call_series", "call_sum", "flush_pending", "flush_writer"] {
+    let tables = [
+        "session",
+        "audit_event",
+        "call_series",
+        "call_strip",
+        "strip_made",
+        "call_sum",
+        "flush_pending",
+        "flush_writer",
+    ];
+    for table in tables {
         let rows = moved.iter().find(|it| it.table == table).map(|it| it.tally.rows);
         assert!(rows > Some(0), "{table}: {rows:?}");
     }
