@@ -243,6 +243,23 @@ def sqlite_faults(folder, seconds):
             scene.close()
         finally:
             subprocess.run(["umount", place], check=False)
+    home = pathlib.Path(tempfile.mkdtemp(dir=folder))
+    scene = Scene(f"sqlite://{home}/sluice.db", home)
+    files = [home / "sluice.db", home / "sluice.db-wal"]
+
+    def immutable(sign):
+        return subprocess.run(["chattr", f"{sign}i", *files], capture_output=True, check=False)
+
+    try:
+        if immutable("+").returncode or immutable("-").returncode:
+            print("left out: SQLite's files made read-only (chattr does not work here)")
+        else:
+            # Also what is open already cannot be written then.
+            yield line(f"SQLite's files read-only for {seconds} s", scene,
+                       *scene.through(lambda: immutable("+"), lambda: immutable("-"), seconds))
+    finally:
+        immutable("-")
+        scene.close()
 
 
 HOLD = """
