@@ -8,6 +8,7 @@ pub mod apply;
 mod attempts;
 pub mod audit;
 mod clock;
+mod compared;
 mod configuration;
 mod edit;
 mod error;
@@ -61,6 +62,7 @@ struct Parts {
     passwords: Passwords,
     setup: setup::Setup,
     configurations: Configurations,
+    compared: compared::Compared,
 }
 
 impl std::fmt::Debug for Control {
@@ -73,7 +75,8 @@ impl Control {
     /// Puts the parts together. The store is migrated already.
     pub fn new(store: Store, vault: Vault, clock: Arc<dyn WallClock>, passwords: Passwords) -> Self {
         let (setup, configurations) = (setup::Setup::default(), Configurations::default());
-        let parts = Arc::new(Parts { vault, clock, passwords, setup, configurations });
+        let compared = compared::Compared::default();
+        let parts = Arc::new(Parts { vault, clock, passwords, setup, configurations, compared });
         Self { parts, kept: monitoring::Kept::default(), surge: Surge::default(), store }
     }
 

@@ -10,7 +10,7 @@ use store::{
 };
 
 use crate::{
-    Actor, Control, ControlError, Result,
+    Actor, Control, ControlError, Result, compared,
     figures::{self, RowFigures, Summary},
 };
 
@@ -149,8 +149,8 @@ pub async fn show(control: &Control, actor: &Actor, query: &Query) -> Result<Mon
     let of = Of { control, actor, workspace: &workspace, model: &query.model, now_ms };
     let before = async {
         match control.kept().cut(range.previous(), now_ms) {
-            Some(previous) => of.sums(Lane::Limited, previous).await,
-            None => Ok(Vec::new()),
+            Some(previous) => of.compared(previous).await,
+            None => Ok(Summary::default()),
         }
     };
     let stopped = Of { model: "", ..of };
@@ -164,7 +164,7 @@ pub async fn show(control: &Control, actor: &Actor, query: &Query) -> Result<Mon
         range,
         workspace,
         summary: summary(rows.iter().map(|it| &it.sum)),
-        previous: summary(before.iter()),
+        previous: before,
         rows,
         batch,
         stopped: stopped.iter().map(|it| it.figures.calls).sum(),
@@ -193,6 +193,18 @@ struct Of<'a> {
 }
 
 impl Of<'_> {
+    /// The tiles of a range that is over.
+    async fn compared(&self, range: TimeRange) -> Result<Summary> {
+        let of = compared::Of::new(self.actor.account(), self.workspace, self.model, range);
+        let known = &self.control.parts.compared;
+        if let Some(summary) = known.find(&of, self.now_ms) {
+            return Ok(summary);
+        }
+        let summary = summary(self.sums(Lane::Limited, range).await?.iter());
+        known.keep(of, self.now_ms, summary);
+        Ok(summary)
+    }
+
     async fn sums(&self, lane: Lane, range: TimeRange) -> Result<Vec<Sum>> {
         let mut conn = self.control.store().read().await?;
         let mut sums = conn.sums(self.actor.account(), lane, self.workspace, self.model, range, self.now_ms).await?;
@@ -257,11 +269,11 @@ pub struct Charts {
 }
 
 /// Steps that a range is drawn in: at most 360 of them. None between five minutes and an hour: it would be read from the
-/// rows of minutes, thousands of them, while an hour has a row of its own.
+/// rows of minutes, thousands of them, while an hour has a row of its own. Beyond 45 days a day is a step.
 pub fn step_ms(range: TimeRange) -> i64 {
-    const STEPS_MIN: [i64; 6] = [1, 5, 60, 360, 1_440, 7 * 1_440];
-    let fits = |step: &&i64| range.minutes() <= **step * 360;
-    STEPS_MIN.iter().find(fits).copied().unwrap_or(30 * 1_440) * domain::range::MINUTE_MS
+    const STEPS_MIN: [(i64, i64); 6] = [(1, 360), (5, 360), (60, 360), (360, 180), (1_440, 360), (7 * 1_440, 360)];
+    let fits = |(step, most): &&(i64, i64)| range.minutes() <= step * most;
+    STEPS_MIN.iter().find(fits).map_or(30 * 1_440, |it| it.0) * domain::range::MINUTE_MS
 }
 
 /// Counts and latencies along the range, over all that the filters leave.
@@ -331,8 +343,8 @@ mod tests {
             let step_ms = step_ms(range);
             let unit = Level::ALL.into_iter().rev().find(|it| step_ms % it.ms() == 0).map_or(60_000, Level::ms);
             let rows = minutes * 60_000 / unit;
-            // Ninety days of hours; five hours of minutes were 300, thirty 1,800.
-            assert!(rows <= 90 * 24, "{rows} rows for {minutes} minutes in steps of {step_ms} ms");
+            // Thirty hours of minutes; 45 days of hours are 1,080.
+            assert!(rows <= 30 * 60, "{rows} rows for {minutes} minutes in steps of {step_ms} ms");
         }
     }
 }
