@@ -14,7 +14,7 @@ pub(super) use now::{refresh as refresh_now, show};
 
 use super::{Caller, ConsoleState, choices, failure, live::fingerprint, rate_limit::unsigned};
 use crate::{
-    api::monitoring::{BatchView, ChartView, MonitoringQuery, MonitoringView, NowView, PagesView},
+    api::monitoring::{BatchView, MonitoringQuery, MonitoringView, NowView, PagesView},
     error::ApiError,
     format::whole,
     paths,
@@ -59,8 +59,7 @@ async fn read(state: &ConsoleState, caller: &Caller, mut query: MonitoringQuery)
     let (control, actor) = (&state.control, &caller.actor);
     let now_ms = control.now_ms();
     let mut asked = range::asked(&query, now_ms);
-    let wanted = Query { range: asked.range, workspace: query.workspace.clone(), model: query.model.clone() };
-    let shown = monitoring::show(control, actor, &wanted).await.map_err(failure)?;
+    let shown = monitoring::show(control, actor, &wanted(&query, &asked)).await.map_err(failure)?;
     asked.keep_to(shown.range);
     if !query.workspace.is_empty() {
         // A name is understood as well; everything else goes by the id.
@@ -95,7 +94,15 @@ pub(super) async fn drawn(
     draw: Draw<'_>,
 ) -> Result<MonitoringView, ApiError> {
     let now_ms = state.control.now_ms();
-    let Read { query, asked, shown, limits, groups } = read(state, caller, query).await?;
+    // Which models are drawn, the table tells; what is drawn of all of them need not wait for it.
+    let whole = async {
+        match draw {
+            Draw::Nothing(_) => Ok(None),
+            _ => drawings::of_all(state, caller, &wanted(&query, &range::asked(&query, now_ms))).await.map(Some),
+        }
+    };
+    let (read, whole) = tokio::try_join!(read(state, caller, query.clone()), whole)?;
+    let Read { query, asked, shown, limits, groups } = read;
     let workspaces = choices::workspaces(state, caller, &query.workspace).await?;
     let tiles = words::tiles(&averages_of(&shown.summary), &averages_of(&shown.previous), &asked.length);
     let limits_of = |model: &str| limits.get(model).copied().unwrap_or_default();
@@ -105,10 +112,13 @@ pub(super) async fn drawn(
         _ if !query.model.is_empty() => vec![query.model.clone()],
         _ => words::critical(&groups).into_iter().take(drawings::LINES.len()).collect(),
     };
-    let charts = match &draw {
-        Draw::Nothing(_) => Vec::new(),
-        _ if groups.is_empty() => Vec::new(),
-        _ => charts(state, caller, &query, &asked, &models, &limits).await?,
+    let charts = match whole {
+        Some(whole) if !groups.is_empty() => {
+            let of = |model: &String| (model.clone(), limits_of(model));
+            let models: Vec<_> = models.iter().map(of).collect();
+            drawings::of(state, caller, &wanted(&query, &asked), &models, &whole).await?
+        }
+        _ => Vec::new(),
     };
     // A page has chosen which it shows; live figures are of whichever these are.
     let now_rows = if matches!(draw, Draw::Afresh) { NOW } else { usize::MAX };
@@ -141,17 +151,9 @@ pub(super) async fn drawn(
     })
 }
 
-async fn charts(
-    state: &ConsoleState,
-    caller: &Caller,
-    query: &MonitoringQuery,
-    asked: &Asked,
-    models: &[String],
-    limits: &HashMap<String, Limits>,
-) -> Result<Vec<ChartView>, ApiError> {
-    let wanted = Query { range: asked.range, workspace: query.workspace.clone(), model: query.model.clone() };
-    let limits_of = |model: &String| (model.clone(), limits.get(model).copied().unwrap_or_default());
-    drawings::of(state, caller, &wanted, &models.iter().map(limits_of).collect::<Vec<_>>()).await
+/// What is asked for, as the figures are asked for.
+fn wanted(query: &MonitoringQuery, asked: &Asked) -> Query {
+    Query { range: asked.range, workspace: query.workspace.clone(), model: query.model.clone() }
 }
 
 /// One page of the groups: those behind the model that the address names.

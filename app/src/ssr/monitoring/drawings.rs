@@ -24,24 +24,33 @@ pub(super) const LINES: [&str; 4] = ["s1", "s2", "s3", "s4"];
 const CAUSES: [&str; 3] = ["requests", "tokens", "surge"];
 const PERCENTILES: [(&str, f64); 3] = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)];
 
-/// Tokens and calls of each of `models` against its limits; refusals and latencies of everything that the filters leave.
+/// What is drawn of everything that the filters leave.
+pub(super) async fn of_all(state: &ConsoleState, caller: &Caller, query: &Query) -> Result<Charts, ApiError> {
+    monitoring::charts(&state.control, &caller.actor, query).await.map_err(failure)
+}
+
+/// Tokens and calls of each of `models` against its limits; refusals and latencies of `whole`.
 pub(super) async fn of(
     state: &ConsoleState,
     caller: &Caller,
     query: &Query,
     models: &[(String, Limits)],
+    whole: &Charts,
 ) -> Result<Vec<ChartView>, ApiError> {
     let of_model = |(model, limits): &(String, Limits)| {
         let (model, limits) = (model.clone(), *limits);
         async move {
-            let of_model = Query { model: model.clone(), ..query.clone() };
-            let points = monitoring::points(&state.control, &caller.actor, &of_model).await.map_err(failure)?.points;
+            let points = if model == query.model {
+                whole.points.clone()
+            } else {
+                let of_model = Query { model: model.clone(), ..query.clone() };
+                monitoring::points(&state.control, &caller.actor, &of_model).await.map_err(failure)?.points
+            };
             Ok(Series { counted: points.into_iter().map(|it| (it.at_ms, it.figures)).collect(), model, limits })
         }
     };
-    let all = async { monitoring::charts(&state.control, &caller.actor, query).await.map_err(failure) };
-    let (all, series) = tokio::try_join!(all, try_join_all(models.iter().take(LINES.len()).map(of_model)))?;
-    let along = Along { range: all.range, step_ms: all.step_ms, now_ms: state.control.now_ms() };
+    let series = try_join_all(models.iter().take(LINES.len()).map(of_model)).await?;
+    let along = Along { range: whole.range, step_ms: whole.step_ms, now_ms: state.control.now_ms() };
     let alone = !query.model.is_empty();
     let metered: Vec<&Series> = series.iter().filter(|it| it.limits.tpm.is_some()).collect();
     let mut charts = Vec::new();
@@ -51,8 +60,8 @@ pub(super) async fn of(
     }
     let of = Counted { key: "calls", name: "Calls per minute", count: |it| it.calls, limit: |it| it.rpm };
     charts.push(along.per_minute(&of, &series.iter().collect::<Vec<_>>(), alone));
-    charts.push(along.refusals(&all));
-    charts.push(along.latency(&all, query));
+    charts.push(along.refusals(whole));
+    charts.push(along.latency(whole, query));
     Ok(charts)
 }
 
