@@ -244,13 +244,13 @@ mod tests {
 
     #[test]
     fn pages_follow_each_other_without_a_hole() {
-        let (first, view) = pages(120, "");
-        assert_eq!((first.len(), first[49].as_str(), view.first.as_str()), (50, "m49", ""));
-        assert_eq!(view.next, "/monitoring?sort=-model&after=m49");
-        let (last, view) = pages(120, "m99");
-        assert_eq!((last.len(), last[0].as_str(), view.before, view.next.as_str()), (20, "m100", 100, ""));
-        assert_eq!(pages(50, "").1.next, "");
-        assert_eq!(pages(50, "gone").0.len(), 50);
-        assert_eq!(pages(50, "m49").0.len(), 50);
+        let (first, view) = pages(60, "");
+        assert_eq!((first.len(), first[24].as_str(), view.first.as_str()), (25, "m24", ""));
+        assert_eq!(view.next, "/monitoring?sort=-model&after=m24");
+        let (last, view) = pages(60, "m49");
+        assert_eq!((last.len(), last[0].as_str(), view.before, view.next.as_str()), (10, "m50", 50, ""));
+        assert_eq!(pages(25, "").1.next, "");
+        assert_eq!(pages(25, "gone").0.len(), 25);
+        assert_eq!(pages(25, "m24").0.len(), 25);
     }
 }
