@@ -81,6 +81,11 @@ pub(crate) fn is_locked(error: &sqlx::Error) -> bool {
     sqlite_code(error) == Some(BUSY)
 }
 
+/// Whether SQLite says that what was opened can only be read.
+pub(crate) fn is_read_only(error: &sqlx::Error) -> bool {
+    sqlite_code(error) == Some(READ_ONLY)
+}
+
 const BUSY: u32 = 5;
 const LOCKED: u32 = 6;
 const READ_ONLY: u32 = 8;

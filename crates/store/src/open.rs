@@ -3,6 +3,7 @@
 use std::{
     path::Path,
     str::FromStr,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -15,7 +16,7 @@ use sqlx::{
 
 use crate::{
     Result, StoreError,
-    error::{is_damage, is_locked},
+    error::{is_damage, is_locked, is_read_only},
     sql::within,
 };
 
@@ -100,8 +101,14 @@ async fn open_sqlite(url: &str, address: &str) -> Result<Pools> {
         .synchronous(SqliteSynchronous::Full);
     let pool = || PoolOptions::<Sqlite>::new().acquire_timeout(PATIENCE).test_before_acquire(false);
     let connect = || {
-        let one = pool().max_connections(1).min_connections(1).idle_timeout(None).max_lifetime(None);
+        let one = pool().max_connections(1).idle_timeout(None).max_lifetime(None);
         let one = one.after_release(|conn, _| Box::pin(has_ended(conn)));
+        // Not the first one: a start on a file that cannot be written says so by itself, at its first statement.
+        let first = AtomicBool::new(true);
+        let one = one.after_connect(move |conn, _| {
+            let first = first.swap(false, Ordering::Relaxed);
+            Box::pin(async move { if first { Ok(()) } else { can_write(conn).await } })
+        });
         one.connect_with(writing.clone())
     };
     let since = Instant::now();
@@ -147,6 +154,17 @@ async fn has_ended(conn: &mut SqliteConnection) -> sqlx::Result<bool> {
     // Behind the end of a transaction that was dropped.
     conn.ping().await?;
     Ok(!conn.is_in_transaction())
+}
+
+/// Whether a new connection can be written through. Of a file that cannot be written for a while SQLite makes a connection that
+/// only reads, and that it stays when the file can be written again: there must be none until then.
+async fn can_write(conn: &mut SqliteConnection) -> sqlx::Result<()> {
+    match sqlx::query("begin immediate").execute(&mut *conn).await {
+        Ok(_) => sqlx::query("rollback").execute(conn).await.map(drop),
+        Err(error) if is_read_only(&error) => Err(error),
+        // Somebody else writes, or whatever else it is: the next statement will tell.
+        Err(_) => Ok(()),
+    }
 }
 
 /// The data folder is its owner's alone: it holds people's addresses and the file that opens sealed credentials.
