@@ -8,7 +8,10 @@ test.use({ storageState: NOBODY });
 test("the first owner is made with the token of the terminal, in either theme", async ({ page, context }) => {
   const empty = await Installation.start({ owner: false });
   try {
-    const address = empty.printed().match(/http:\S+\/set-up\?token=\S+/)![0];
+    const link = () => empty.printed().match(/http:\S+\/set-up\?token=\S+/)?.[0] ?? "";
+    // It answers a moment before it has told.
+    await expect.poll(link).not.toBe("");
+    const address = link();
     for (const theme of ["dark", "light"]) {
       await context.addCookies([{ name: "theme", value: theme, url: empty.consoleUrl }]);
       await expectWhole(page, { name: "Set up", address, open: true }, address, theme);
