@@ -276,8 +276,7 @@ pub async fn editor(control: &Control, actor: &Actor, id: &str) -> Result<Editor
     let row = existing(&mut conn, actor, id).await?;
     let models = conn.models(actor.account()).await?;
     let limits = conn.account_limits(actor.account()).await?;
-    let mut by_model: BTreeMap<&str, Vec<&LimitRow>> = BTreeMap::new();
-    limits.iter().for_each(|it| by_model.entry(&it.model_code).or_default().push(it));
+    let mut by_model = by_model(&limits);
     let all_models = i64::try_from(models.len()).unwrap_or(i64::MAX);
     let editable = actor.standing.may(Action::Configure) && !row.is_default;
     let models = models
@@ -300,6 +299,13 @@ pub async fn editor(control: &Control, actor: &Actor, id: &str) -> Result<Editor
         })
         .collect();
     Ok(Editor { workspace: view(row, all_models), models, editable })
+}
+
+/// Limits by what may be called.
+fn by_model(limits: &[LimitRow]) -> BTreeMap<&str, Vec<&LimitRow>> {
+    let mut by_model: BTreeMap<&str, Vec<&LimitRow>> = BTreeMap::new();
+    limits.iter().for_each(|it| by_model.entry(&it.model_code).or_default().push(it));
+    by_model
 }
 
 /// Stores what a workspace may call: all of it, or nothing and a message at each field that is wrong. Returns the new

@@ -159,11 +159,19 @@ async fn has_ended(conn: &mut SqliteConnection) -> sqlx::Result<bool> {
 /// Whether a new connection can be written through. Of a file that cannot be written for a while SQLite makes a connection that
 /// only reads, and that it stays when the file can be written again: there must be none until then.
 async fn can_write(conn: &mut SqliteConnection) -> sqlx::Result<()> {
-    match sqlx::query("begin immediate").execute(&mut *conn).await {
-        Ok(_) => sqlx::query("rollback").execute(conn).await.map(drop),
+    let written = match sqlx::query("begin immediate").execute(&mut *conn).await {
+        // Through a connection that only reads this begins as well; it is the first change that fails.
+        Ok(_) => {
+            let written = sqlx::query("pragma user_version = 0").execute(&mut *conn).await;
+            sqlx::query("rollback").execute(conn).await?;
+            written
+        }
+        begun => begun,
+    };
+    match written {
         Err(error) if is_read_only(&error) => Err(error),
         // Somebody else writes, or whatever else it is: the next statement will tell.
-        Err(_) => Ok(()),
+        _ => Ok(()),
     }
 }
 
@@ -235,5 +243,21 @@ mod tests {
         let full = run("insert into t values (zeroblob(1000000))").await.expect_err("eight pages are no megabyte");
         assert_eq!(full.as_database_error().and_then(|it| it.code()).as_deref(), Some("13"), "{full}");
         run("insert into t values (zeroblob(1000000))").await.expect("there is room again");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_only_reads_is_told_from_one_that_waits() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = SqliteConnectOptions::new().filename(folder.path().join("sluice.db"));
+        let file = file.journal_mode(SqliteJournalMode::Wal).busy_timeout(Duration::ZERO);
+        let open =
+            async |options: SqliteConnectOptions| SqliteConnection::connect_with(&options).await.expect("it opens");
+        let mut writing = open(file.clone().create_if_missing(true)).await;
+        can_write(&mut writing).await.expect("it may write");
+        assert!(!writing.is_in_transaction(), "and has begun nothing");
+        let told = can_write(&mut open(file.clone().read_only(true)).await).await.expect_err("it may only read");
+        assert!(is_read_only(&told), "{told}");
+        sqlx::query("begin immediate").execute(&mut writing).await.expect("nobody else writes");
+        can_write(&mut open(file).await).await.expect("it may, once the other has ended");
     }
 }

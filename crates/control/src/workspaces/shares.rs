@@ -1,7 +1,5 @@
 //! One model across all workspaces: whose limit is how large, and whether they add up to more than the account has.
 
-use std::collections::BTreeMap;
-
 use domain::Action;
 use store::{model::ModelRow, workspace::LimitRow};
 
@@ -57,8 +55,7 @@ pub async fn shares(control: &Control, actor: &Actor) -> Result<Vec<ModelShares>
     let mut conn = control.store().read().await?;
     let workspaces = conn.workspaces(actor.account()).await?;
     let limits = conn.account_limits(actor.account()).await?;
-    let mut by_model: BTreeMap<&str, Vec<&LimitRow>> = BTreeMap::new();
-    limits.iter().for_each(|it| by_model.entry(&it.model_code).or_default().push(it));
+    let mut by_model = super::by_model(&limits);
     let name = |id: &str| workspaces.iter().find(|it| it.id == id).map(|it| it.name.clone());
     let of = |model: ModelRow| {
         let mine = by_model.remove(model.code.as_str()).unwrap_or_default();
