@@ -26,9 +26,10 @@
 //! assert_eq!(denial.retry_after_us, Some(40_000_000));
 //! ```
 //!
-//! From the inside out: [`Cell`] decides and settles on its log (`log`), of which every sum is a function; what a call
-//! needs is an [`Ask`]; `refusal` finds the instants, `standing` the headers. [`CellHandle`] adds the lock and the clock,
-//! [`Ledger`] the names. `flush` and `restored` carry charges over a restart, `journal` carries decisions to [`verify`].
+//! From the inside out: [`Cell`] decides and settles on its log (`log`, which lies in `blocks`), of which every sum is a
+//! function; what a call needs is an [`Ask`]; `refusal` finds the instants, `standing` the headers. [`CellHandle`] adds the
+//! lock and the clock, [`Ledger`] the names. `flush` and `restored` carry charges over a restart, `journal` carries
+//! decisions to [`verify`].
 //! Which test finds which broken rule is written in `MUTANTS.md`.
 //!
 //! # What is not exact
@@ -42,6 +43,7 @@
 //!   charged (reserved or raised) after that flush, less `ceil60(TPM)`. [`verify`] tells such an excess apart.
 
 mod ask;
+mod blocks;
 mod cell;
 mod clock;
 mod decision;

@@ -1,15 +1,14 @@
 //! The exact log of one cell: its charges in order of time, with the sums of the last minute and the last second.
 //! Knows charges and instants; knows nothing of limits, callers, maps or threads.
 //!
-//! One ring holds a minute of entries. The charges to the second are a shorter ring that lies beside its tail, so
-//! that both windows are cursors over one order and an entry costs 32 bytes (40 in its first second).
-
-use std::collections::VecDeque;
+//! One queue holds a minute of entries. The charges to the second are a shorter ring that lies beside its tail, so
+//! that both windows are cursors over one order and an entry costs 28 bytes (36 in its first second).
 
 use domain::{Cause, Window};
 
 use crate::{
     Micros, Reserved, WorkspaceSlot,
+    blocks::Blocks,
     restored::{Restored, RestoredCharge},
 };
 
@@ -107,9 +106,9 @@ impl Sums {
 pub(crate) struct Log {
     /// Sequence number of `entries[0]`; numbers are never used twice.
     head: u64,
-    entries: VecDeque<Entry>,
+    entries: Blocks<Entry>,
     /// What the last `seconds.len()` entries are charged in the second.
-    seconds: VecDeque<u64>,
+    seconds: Blocks<u64>,
     account: Sums,
     /// In order of slots. One that is missing has no charges.
     workspaces: Vec<(WorkspaceSlot, Sums)>,
@@ -195,9 +194,7 @@ impl Log {
         let workspace = self.scope_mut(Some(entry.slot()));
         workspace.join_minute(requests, entry.tokens.workspace);
         workspace.join_second(requests, second);
-        grow(&mut self.entries);
         self.entries.push_back(entry);
-        grow(&mut self.seconds);
         self.seconds.push_back(second);
         sequence
     }
@@ -327,12 +324,8 @@ impl Log {
 
     /// Gives back memory that a busier minute needed, and forgets workspaces without charges.
     pub(crate) fn shrink(&mut self) {
-        if self.entries.capacity() > 4 * self.entries.len().max(4) {
-            self.entries.shrink_to(2 * self.entries.len());
-        }
-        if self.seconds.capacity() > 4 * self.seconds.len().max(16) {
-            self.seconds.shrink_to(2 * self.seconds.len());
-        }
+        self.entries.shrink(4);
+        self.seconds.shrink(16);
         self.workspaces.retain(|(_, sums)| sums.r60 > 0 || sums.t60 > 0 || sums.r1 > 0 || sums.t1 > 0);
         if self.workspaces.capacity() > 4 * self.workspaces.len().max(1) {
             self.workspaces.shrink_to(2 * self.workspaces.len());
@@ -364,13 +357,6 @@ impl Log {
     fn scope_mut(&mut self, of: Option<WorkspaceSlot>) -> &mut Sums {
         let of = of.map(|slot| self.place(slot));
         self.sums_mut(of)
-    }
-}
-
-/// Makes room by an eighth where a ring would double: a minute of calls should cost what its entries cost.
-fn grow<T>(ring: &mut VecDeque<T>) {
-    if ring.len() == ring.capacity() {
-        ring.reserve_exact((ring.len() / 8).max(2));
     }
 }
 
