@@ -9,7 +9,7 @@ use crate::{
     ask::Ask,
     flush::Flush,
     in_force::InForce,
-    journal::{Journal, Record},
+    journal::{Journal, Opened, Record},
     log::{Entry, Log, Place, Sums},
     refusal, standing,
 };
@@ -259,24 +259,22 @@ impl Cell {
         self.learned = learned;
     }
 
-    /// Hands over the changes of all charges since the last time, summed up by bucket and workspace.
-    pub fn drain(&mut self, into: impl FnMut(BucketCharge)) {
+    /// Appends the changes of all charges since the last time to `into`, in the order in which they were made.
+    pub(crate) fn drain(&mut self, into: &mut Vec<BucketCharge>) {
         if let Some(flush) = &mut self.flush {
             flush.drain(into);
         }
     }
 
-    /// Appends the journal since the last time to `into`, as one chunk.
+    /// Appends the journal since the last time to `into`, as one chunk that is still [to be closed](Opened::close).
     pub(crate) fn drain_journal(
         &mut self,
         into: &mut Vec<u8>,
         key: &CellKey,
         wall_offset_us: i64,
         workspace: impl Fn(WorkspaceSlot) -> Option<WorkspaceId>,
-    ) {
-        if let Some(journal) = &mut self.journal {
-            journal.drain(into, key, wall_offset_us, workspace);
-        }
+    ) -> Option<Opened> {
+        self.journal.as_mut()?.drain(into, key, wall_offset_us, workspace)
     }
 
     /// Takes back a bucket of charges that the store kept from before the start.

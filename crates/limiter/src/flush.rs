@@ -91,16 +91,9 @@ impl Flush {
         }
     }
 
-    /// Hands over one sum for each bucket and workspace. The memory stays, for the next tenth of a second.
-    pub(crate) fn drain(&mut self, mut into: impl FnMut(BucketCharge)) {
-        self.changes.sort_unstable_by_key(|it| (it.end, it.slot));
-        for same in self.changes.chunk_by(|a, b| (a.end, a.slot) == (b.end, b.slot)) {
-            let mut sum = same[0];
-            same[1..].iter().for_each(|it| sum.add(it));
-            if !sum.is_nothing() {
-                into(sum);
-            }
-        }
+    /// Appends the changes to `into`. The memory stays, for the next tenth of a second.
+    pub(crate) fn drain(&mut self, into: &mut Vec<BucketCharge>) {
+        into.extend_from_slice(&self.changes);
         let needed = self.changes.len();
         self.changes.clear();
         // Room for a tick twice as busy stays; thousands of cells must not keep that of their busiest.
@@ -108,6 +101,19 @@ impl Flush {
             self.changes.shrink_to(needed.max(1));
         }
     }
+}
+
+/// Hands over one sum of the changes of a cell for each bucket and workspace, and empties them.
+pub(crate) fn sum_up(changes: &mut Vec<BucketCharge>, mut into: impl FnMut(BucketCharge)) {
+    changes.sort_unstable_by_key(|it| (it.end, it.slot));
+    for same in changes.chunk_by(|a, b| (a.end, a.slot) == (b.end, b.slot)) {
+        let mut sum = same[0];
+        same[1..].iter().for_each(|it| sum.add(it));
+        if !sum.is_nothing() {
+            into(sum);
+        }
+    }
+    changes.clear();
 }
 
 fn difference(from: u64, to: u64) -> i64 {

@@ -90,18 +90,19 @@ impl CellHandle {
         limits: &CellLimits,
         estimate: impl FnOnce(&Learned) -> Ask,
     ) -> Decision {
-        let decided = self.with(|cell, now| {
+        self.with(|cell, now| {
             if now.0 > self.shared.admit_until.load(Ordering::Relaxed) {
                 return Decision::Undecided;
             }
             let ask = estimate(&cell.learned());
-            cell.admit(now, slot, limits, &self.shared.surge, ask)
-        });
-        match decided {
-            Decision::Admitted(charge, standing) => Decision::Admitted(Permit::new(Arc::clone(self), charge), standing),
-            Decision::Denied(denial, standing) => Decision::Denied(denial, standing),
-            Decision::Undecided => Decision::Undecided,
-        }
+            match cell.admit(now, slot, limits, &self.shared.surge, ask) {
+                Decision::Admitted(charge, standing) => {
+                    Decision::Admitted(Permit::new(Arc::clone(self), charge), standing)
+                }
+                Decision::Denied(denial, standing) => Decision::Denied(denial, standing),
+                Decision::Undecided => Decision::Undecided,
+            }
+        })
     }
 
     pub(crate) fn surge(&self) -> Surge {
@@ -152,7 +153,7 @@ impl CellHandle {
         self.with(|cell, now| cell.black_out(now, at, account, workspaces));
     }
 
-    pub(crate) fn drain(&self, into: impl FnMut(BucketCharge)) {
+    pub(crate) fn drain(&self, into: &mut Vec<BucketCharge>) {
         self.cell.lock().drain(into);
     }
 
@@ -162,7 +163,11 @@ impl CellHandle {
         wall_offset_us: i64,
         workspace: impl Fn(WorkspaceSlot) -> Option<WorkspaceId>,
     ) {
-        self.cell.lock().drain_journal(into, &self.key, wall_offset_us, workspace);
+        let opened = self.cell.lock().drain_journal(into, &self.key, wall_offset_us, workspace);
+        // Reading all of it for the checksum takes ten times as long as copying it: no call waits for that.
+        if let Some(opened) = opened {
+            opened.close(into);
+        }
     }
 
     pub(crate) fn sweep(&self) {

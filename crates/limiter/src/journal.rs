@@ -124,18 +124,19 @@ impl Journal {
         self.stated.shrink_to_fit();
     }
 
-    /// Appends what was gathered to `into` as one chunk, if there is anything, and begins anew.
+    /// Appends what was gathered to `into` as one chunk, if there is anything, and begins anew. The chunk is whole when it
+    /// is closed, which needs no cell.
     pub(crate) fn drain(
         &mut self,
         into: &mut Vec<u8>,
         key: &CellKey,
         wall_offset_us: i64,
         workspace: impl Fn(WorkspaceSlot) -> Option<WorkspaceId>,
-    ) {
+    ) -> Option<Opened> {
         if self.records.is_empty() {
-            return;
+            return None;
         }
-        let frame = open(into, wall_offset_us, key.account.as_str(), key.model.as_str());
+        let opened = open(into, wall_offset_us, key.account.as_str(), key.model.as_str());
         put(into, self.first_sequence);
         let slots = || self.stated.iter().filter_map(|it| it.0);
         put(into, slots().count() as u64);
@@ -144,7 +145,6 @@ impl Journal {
             put_text(into, workspace(slot).as_ref().map_or("", |it| it.as_str()));
         }
         into.extend_from_slice(&self.records);
-        close(into, frame);
         // Room for twice as many stays; thousands of cells must not keep that of their busiest tenth of a second.
         let (records, stated) = (self.records.len(), self.stated.len());
         self.records.clear();
@@ -155,33 +155,42 @@ impl Journal {
         if self.stated.capacity() > 2 * stated {
             self.stated.shrink_to(stated);
         }
+        Some(opened)
     }
 }
 
-/// Begins a chunk; tells where its frame is.
-fn open(into: &mut Vec<u8>, wall_offset_us: i64, account: &str, model: &str) -> usize {
+/// A chunk at the end of a journal whose length and checksum are still to be written.
+#[must_use]
+pub(crate) struct Opened {
+    frame: usize,
+}
+
+/// Begins a chunk.
+fn open(into: &mut Vec<u8>, wall_offset_us: i64, account: &str, model: &str) -> Opened {
     let frame = into.len();
     into.extend_from_slice(&[0; 8]);
     into.push(VERSION);
     put(into, zigzag(wall_offset_us));
     put_text(into, account);
     put_text(into, model);
-    frame
+    Opened { frame }
 }
 
-/// Ends a chunk: its length and checksum are known now.
-fn close(into: &mut [u8], frame: usize) {
-    let body = &into[frame + 8..];
-    let length = u32::try_from(body.len()).expect("a chunk is drained long before it has four gigabytes");
-    let checksum = checksum(body);
-    into[frame..frame + 4].copy_from_slice(&length.to_le_bytes());
-    into[frame + 4..frame + 8].copy_from_slice(&checksum.to_le_bytes());
+impl Opened {
+    /// Ends the chunk: its length and checksum are known now.
+    pub(crate) fn close(self, into: &mut [u8]) {
+        let Self { frame } = self;
+        let body = &into[frame + 8..];
+        let length = u32::try_from(body.len()).expect("a chunk is drained long before it has four gigabytes");
+        let checksum = checksum(body);
+        into[frame..frame + 4].copy_from_slice(&length.to_le_bytes());
+        into[frame + 4..frame + 8].copy_from_slice(&checksum.to_le_bytes());
+    }
 }
 
 /// Appends the chunk that stands for chunks that were lost.
 pub(crate) fn gap(into: &mut Vec<u8>, wall_offset_us: i64) {
-    let frame = open(into, wall_offset_us, "", "");
-    close(into, frame);
+    open(into, wall_offset_us, "", "").close(into);
 }
 
 impl Record {

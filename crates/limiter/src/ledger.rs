@@ -9,7 +9,7 @@ use std::{
 use domain::{AccountId, ModelCode, WorkspaceId};
 
 use crate::{
-    BucketCharge, CellHandle, CellKey, Clock, Micros, Surge,
+    BucketCharge, CellHandle, CellKey, Clock, Micros, Surge, flush,
     handle::Shared,
     journal,
     sync::{AtomicU64, Mutex},
@@ -109,8 +109,10 @@ impl Ledger {
     /// Hands over the changes of all charges since the last time: to be added to what the store keeps of each cell,
     /// workspace and bucket. Meant for every 100 ms.
     pub fn drain(&self, mut into: impl FnMut(&CellKey, BucketCharge)) {
+        let mut changes = Vec::new();
         for cell in self.cells() {
-            cell.drain(|bucket| into(cell.key(), bucket));
+            cell.drain(&mut changes);
+            flush::sum_up(&mut changes, |bucket| into(cell.key(), bucket));
         }
     }
 
