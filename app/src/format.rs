@@ -5,15 +5,27 @@ pub const NOTHING: &str = "—";
 
 /// `1234567` → `1,234,567`.
 pub fn whole(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
+    let mut text = String::new();
+    push_whole(&mut text, n);
     text
+}
+
+/// Appends what [`whole`] writes.
+pub fn push_whole(text: &mut String, n: u64) {
+    if n < 1_000 {
+        return push_digits(text, n, 1);
+    }
+    push_whole(text, n / 1_000);
+    text.push(',');
+    push_digits(text, n % 1_000, 3);
+}
+
+/// Appends a number without groups, with zeros before it where it has less than `least` digits.
+pub fn push_digits(text: &mut String, n: u64, least: usize) {
+    if n >= 10 || least > 1 {
+        push_digits(text, n / 10, least.saturating_sub(1));
+    }
+    text.push(char::from(b'0' + u8::try_from(n % 10).unwrap_or(0)));
 }
 
 /// `9,999`, `12.3k`, `1.2M`, `3.4G`: what fits a tile or a column; the exact value stands in its title.
@@ -35,14 +47,23 @@ pub fn compact(n: u64) -> String {
 
 /// A mean with one decimal below 10,000, compact above; what is there and less than a tenth is `<0.1`.
 pub fn mean(value: f64) -> String {
+    let mut text = String::new();
+    push_mean(&mut text, value);
+    text
+}
+
+/// Appends what [`mean`] writes.
+pub fn push_mean(text: &mut String, value: f64) {
     if value > 0.0 && value < 0.05 {
-        return "<0.1".to_owned();
+        return text.push_str("<0.1");
     }
     if value >= 9_999.95 {
-        return compact(round(value));
+        return text.push_str(&compact(round(value)));
     }
     let tenths = round(value * 10.0);
-    format!("{}.{}", whole(tenths / 10), tenths % 10)
+    push_whole(text, tenths / 10);
+    text.push('.');
+    push_digits(text, tenths % 10, 1);
 }
 
 /// `412 ms` below 10 s, then `12.3 s`; what is there and less than a millisecond is `<1 ms`.
@@ -61,7 +82,9 @@ pub fn seconds(us: u64) -> String {
 
 /// A share of 0 to 1 as a percentage with one decimal.
 pub fn percent(share: f64) -> String {
-    format!("{}%", mean(share * 100.0))
+    let mut text = mean(share * 100.0);
+    text.push('%');
+    text
 }
 
 /// To the nearest whole number; what is negative or no number is 0.

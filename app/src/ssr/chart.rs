@@ -3,7 +3,7 @@
 //! A drawing has no size of its own: lines are stretched over whatever room there is, texts keep theirs. What a pointer
 //! over it reads lies in its `data-` attributes, already written out.
 
-use crate::format::{compact, iso, minute_text, round, whole};
+use crate::format::{compact, iso, minute_text, push_digits, round, whole};
 use html_escape::{encode_double_quoted_attribute, encode_text};
 use std::fmt::Write;
 
@@ -66,9 +66,31 @@ pub(crate) struct Readings {
     /// Length of a step.
     pub(crate) step_ms: i64,
     /// Values by step, without holes between steps.
-    pub(crate) rows: Vec<Vec<String>>,
+    pub(crate) rows: Rows,
     /// Whether a step is an area of time, as in columns, and not an instant of a line.
     pub(crate) columns: bool,
+}
+
+/// Written values of steps, as the script reads them. They are figures: none holds what separates them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rows {
+    text: String,
+    begun: bool,
+}
+
+impl Rows {
+    /// Begins the next step, which has the values of `each`, written by `write`.
+    pub(crate) fn step<T>(&mut self, each: impl IntoIterator<Item = T>, mut write: impl FnMut(&mut String, T)) {
+        if std::mem::replace(&mut self.begun, true) {
+            self.text.push(';');
+        }
+        for (i, value) in each.into_iter().enumerate() {
+            if i > 0 {
+                self.text.push('|');
+            }
+            write(&mut self.text, value);
+        }
+    }
 }
 
 /// A drawing that is being made.
@@ -143,10 +165,12 @@ impl Drawing {
 
     /// A stretch without gaps; a single point becomes a short dash that can be seen.
     fn path(&self, run: &[(i64, f64)]) -> String {
-        let mut path = String::new();
+        let mut path = String::with_capacity(run.len() * 12);
         for (i, (ms, value)) in run.iter().enumerate() {
-            let _ =
-                write!(path, "{}{:.1} {:.1}", if i == 0 { "M" } else { "L" }, self.axis.x(*ms), y(*value, self.top));
+            path.push(if i == 0 { 'M' } else { 'L' });
+            push_tenths(&mut path, self.axis.x(*ms));
+            path.push(' ');
+            push_tenths(&mut path, y(*value, self.top));
         }
         if run.len() == 1 {
             path.push_str("h4");
@@ -218,8 +242,6 @@ impl Drawing {
     pub(crate) fn svg(self, title: &str, readings: &Readings) -> String {
         let attribute = |text: &str| encode_double_quoted_attribute(text).into_owned();
         let clean = |text: &String| text.replace(['|', ';'], " ");
-        let rows: Vec<String> =
-            readings.rows.iter().map(|row| row.iter().map(clean).collect::<Vec<_>>().join("|")).collect();
         let names: Vec<String> = readings.names.iter().map(clean).collect();
         format!(
             concat!(
@@ -233,7 +255,7 @@ impl Drawing {
             readings.first_ms,
             readings.step_ms.max(1),
             attribute(&names.join("|")),
-            attribute(&rows.join(";")),
+            attribute(&readings.rows.text),
             if readings.columns { " data-columns=\"\"" } else { "" },
             self.ground,
             self.series,
@@ -266,6 +288,20 @@ fn short(n: u64) -> String {
 }
 
 /// The stretches without gaps.
+/// A coordinate to the nearest tenth. There are thousands on a page, and the standard library's way of writing a fraction
+/// is exact at ten times the cost.
+fn push_tenths(text: &mut String, value: f64) {
+    let tenths = round(value.abs() * 10.0);
+    if value < 0.0 && tenths > 0 {
+        text.push('-');
+    }
+    push_digits(text, tenths / 10, 1);
+    if !tenths.is_multiple_of(10) {
+        text.push('.');
+        push_digits(text, tenths % 10, 1);
+    }
+}
+
 fn runs(points: &Points) -> Vec<Vec<(i64, f64)>> {
     let mut runs: Vec<Vec<(i64, f64)>> = vec![Vec::new()];
     for (ms, value) in points {
@@ -305,6 +341,25 @@ mod tests {
     fn more_is_higher_and_nothing_is_the_ground() {
         assert!(y(10.0, 100.0) > y(20.0, 100.0));
         assert!((y(0.0, 100.0) - SIDE).abs() < 0.001 && y(100.0, 100.0).abs() < 0.001);
+    }
+
+    #[test]
+    fn coordinates_have_a_tenth_where_it_is_not_nothing() {
+        let written = |value| {
+            let mut text = String::new();
+            push_tenths(&mut text, value);
+            text
+        };
+        assert_eq!([0.0, 1_000.0, 12.34, 12.36, -0.04, -7.25].map(written), ["0", "1000", "12.3", "12.4", "0", "-7.3"]);
+    }
+
+    #[test]
+    fn a_step_without_values_keeps_its_place() {
+        let mut rows = Rows::default();
+        for step in [vec![], vec!["1", "2"], vec![], vec!["3"]] {
+            rows.step(step, |text, it| text.push_str(it));
+        }
+        assert_eq!(rows.text, ";1|2;;3");
     }
 
     #[test]

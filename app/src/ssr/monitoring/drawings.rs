@@ -4,10 +4,10 @@ use super::Limits;
 use crate::{
     api::monitoring::{ChartView, LegendView},
     error::ApiError,
-    format::{NOTHING, compact, left, mean, millis, percent, whole},
+    format::{NOTHING, compact, left, millis, push_mean, push_whole, whole},
     ssr::{
         Caller, ConsoleState,
-        chart::{Axis, Drawing, Limit, Readings, table_rows},
+        chart::{Axis, Drawing, Limit, Readings, Rows, table_rows},
         failure,
         rate_limit::unsigned,
     },
@@ -132,7 +132,7 @@ impl Along {
         format!("Time, steps of {}", left(self.slot_ms()))
     }
 
-    fn readings(&self, names: Vec<String>, rows: Vec<Vec<String>>) -> Readings {
+    fn readings(&self, names: Vec<String>, rows: Rows) -> Readings {
         Readings { names, first_ms: self.first_ms(), step_ms: self.step_ms, rows, columns: false }
     }
 
@@ -149,14 +149,13 @@ impl Along {
                 Some(limit) => Some(mean / limit as f64 * 100.0),
             }
         };
-        let written = |it: &Series, at: i64, length: i64, counted: Option<i64>| {
-            let Some(counted) = counted else { return NOTHING.to_owned() };
-            let minutes = self.minutes(at, length);
-            let absolute = mean(counted as f64 / minutes);
-            match value(it, at, length, counted) {
-                Some(share) if !alone => format!("{} · {absolute}", percent(share / 100.0)),
-                _ => absolute,
+        let write = |text: &mut String, it: &Series, at: i64, length: i64, counted: Option<i64>| {
+            let Some(counted) = counted else { return text.push_str(NOTHING) };
+            if let Some(share) = value(it, at, length, counted).filter(|_| !alone) {
+                push_mean(text, share);
+                text.push_str("% · ");
             }
+            push_mean(text, counted as f64 / self.minutes(at, length));
         };
         // Before its first call a model may not have existed; from then on nothing counted is a true zero.
         let at = |it: &Series, at: i64| {
@@ -185,10 +184,10 @@ impl Along {
             drawing.line(class, points, series.len() == 1);
         }
         let names: Vec<String> = series.iter().map(|it| it.model.clone()).collect();
-        let rows = self
-            .steps()
-            .map(|step| series.iter().map(|it| written(it, step, self.step_ms, at(it, step))).collect())
-            .collect();
+        let mut rows = Rows::default();
+        for step in self.steps() {
+            rows.step(series, |text, it| write(text, it, step, self.step_ms, at(it, step)));
+        }
         let slot_ms = self.slot_ms();
         let table = self.slots().map(|slot| {
             let sum = |it: &Series| {
@@ -196,7 +195,12 @@ impl Along {
                 let begun = it.counted.first_key_value().is_some_and(|(first, _)| *first < slot + slot_ms);
                 begun.then_some(counted)
             };
-            (slot.max(self.range.from_ms), series.iter().map(|it| written(it, slot, slot_ms, sum(it))).collect())
+            let written = |it: &&Series| {
+                let mut text = String::new();
+                write(&mut text, it, slot, slot_ms, sum(it));
+                text
+            };
+            (slot.max(self.range.from_ms), series.iter().map(written).collect())
         });
         let what = if alone { names.join("") } else { "share of each model's limit".to_owned() };
         let note = match limit.filter(|_| alone) {
@@ -235,11 +239,13 @@ impl Along {
         let drawn: Vec<_> = columns.iter().map(|(at, parts)| ((*at).max(self.range.from_ms), parts.clone())).collect();
         drawing.columns(&drawn, self.slot_ms(), &CAUSES);
         let written = |parts: &Vec<u64>| parts.iter().map(|it| whole(*it)).collect::<Vec<_>>();
+        let mut rows = Rows::default();
+        columns.iter().for_each(|(_, parts)| rows.step(parts, |text, it| push_whole(text, *it)));
         let readings = Readings {
             names: ["Requests", "Tokens", "Surge"].map(str::to_owned).to_vec(),
             first_ms: self.first_ms(),
             step_ms: self.slot_ms(),
-            rows: columns.iter().map(|(_, parts)| written(parts)).collect(),
+            rows,
             columns: true,
         };
         let table = columns.iter().map(|(at, parts)| ((*at).max(self.range.from_ms), written(parts)));
@@ -281,7 +287,11 @@ impl Along {
         let row = |at: i64| (at.max(self.range.from_ms), written(slots.get(&at).map(of).unwrap_or_default()));
         let names: Vec<String> = PERCENTILES.iter().map(|(name, _)| (*name).to_owned()).collect();
         let note = if query.model.is_empty() { "of all models, answered to the end" } else { &query.model };
-        let readings = self.readings(names.clone(), self.steps().map(|step| written(at(step))).collect());
+        let mut rows = Rows::default();
+        for step in self.steps() {
+            rows.step(written(at(step)), |text, it| text.push_str(&it));
+        }
+        let readings = self.readings(names.clone(), rows);
         ChartView {
             key: "latency".to_owned(),
             rows: table_rows(self.slots().map(row).collect::<Vec<_>>().into_iter()),

@@ -4,10 +4,10 @@
 use super::Limits;
 use crate::{
     api::monitoring::ChartView,
-    format::{compact, whole},
+    format::{compact, push_whole, whole},
     ssr::{
         Caller, ConsoleState, SecondUse,
-        chart::{Axis, Drawing, Limit, Readings, table_rows},
+        chart::{Axis, Drawing, Limit, Readings, Rows, table_rows},
     },
 };
 use domain::{ModelCode, WorkspaceId, ceil60};
@@ -112,15 +112,18 @@ impl Strip<'_> {
         used: fn(&SecondUse) -> u64,
         refused: fn(&SecondUse) -> u64,
         both: bool,
-    ) -> Vec<Vec<String>> {
-        // A second without calls is written as nothing, which keeps the page small; a pointer reads it as 0.
-        let mut rows = vec![Vec::new(); usize::try_from(SECONDS).unwrap_or(0)];
-        for it in shown {
-            let Some(row) = usize::try_from(it.at_s - self.from_s).ok().and_then(|i| rows.get_mut(i)) else { continue };
-            row.push(whole(used(it)));
-            if both {
-                row.push(whole(refused(it)));
+    ) -> Rows {
+        let mut by_second = vec![None; usize::try_from(SECONDS).unwrap_or(0)];
+        for &it in shown {
+            if let Some(place) = usize::try_from(it.at_s - self.from_s).ok().and_then(|i| by_second.get_mut(i)) {
+                *place = Some(it);
             }
+        }
+        // A second without calls is written as nothing, which keeps the page small; a pointer reads it as 0.
+        let mut rows = Rows::default();
+        for second in by_second {
+            let values = second.into_iter().flat_map(|it| [Some(used(it)), both.then(|| refused(it))]);
+            rows.step(values.flatten(), push_whole);
         }
         rows
     }
