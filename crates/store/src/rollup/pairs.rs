@@ -60,9 +60,14 @@ impl Conn {
     }
 
     /// Every pair of an account and lane, by number.
-    pub(super) async fn every_pair(&mut self, account: &str, lane: Lane) -> Result<Arc<[Pair]>> {
-        // Numbers are not committed in their order: only as many as there are says that none is missing.
+    async fn every_pair(&mut self, account: &str, lane: Lane) -> Result<Arc<[Pair]>> {
         let count = scalar!(self, i64, COUNT_PAIRS, account, lane.as_str())?;
+        self.pairs_counted(account, lane, count).await
+    }
+
+    /// The same, where it is known that there are `count` of them at least.
+    pub(super) async fn pairs_counted(&mut self, account: &str, lane: Lane, count: i64) -> Result<Arc<[Pair]>> {
+        // Numbers are not committed in their order: only as many as there are says that none is missing.
         let known = self.pairs().find(account, lane);
         if let Some(known) = known.filter(|it| i64::try_from(it.len()) == Ok(count)) {
             return Ok(known);
