@@ -223,6 +223,20 @@ async fn pages_lead_to_sign_in_and_back() {
 }
 
 #[tokio::test]
+async fn a_session_is_written_once_a_day_and_not_for_every_page() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let router = common::seeded(folder.path(), Passwords::cheap_for_tests()).await.router;
+    let owner = sign_in(&router, OWNER).await;
+    let mut renewed = Vec::new();
+    for page in ["/monitoring", "/monitoring/rate-limit", "/settings/keys"] {
+        let response = send(&router, request(Method::GET, page, &owner, "text/html", "")).await;
+        assert_eq!(response.status(), StatusCode::OK, "{page}");
+        renewed.push(response.headers().contains_key(header::SET_COOKIE));
+    }
+    assert_eq!(renewed, [true, false, false]);
+}
+
+#[tokio::test]
 async fn set_up_needs_the_token_and_happens_once() {
     let folder = tempfile::tempdir().unwrap();
     let (control, router) = common::empty(folder.path(), Passwords::cheap_for_tests()).await;

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{components::page::Viewer, error::ApiError, outcome::Outcome};
 use axum::extract::ConnectInfo;
-use control::{Actor, ControlError, MEMBER_KEY, Secret, setup};
+use control::{Actor, ControlError, MEMBER_KEY, Secret, setup, sign_in::SignedIn};
 use std::net::SocketAddr;
 use tower_sessions::Session;
 
@@ -28,6 +28,10 @@ pub fn caller() -> Result<Caller, ApiError> {
     parts().extensions.get::<Caller>().cloned().ok_or_else(|| fail(ApiError::SignedOut))
 }
 
+/// Where a session's content says on which day, counted from 1970, it was last used.
+const USED_KEY: &str = "used";
+const DAY_MS: i64 = 86_400_000;
+
 /// The member of a session, with the rights of this moment; `None` where nobody is signed in.
 ///
 /// # Errors
@@ -47,20 +51,20 @@ pub(crate) async fn find(
         tracing::warn!(%error, request, "a session's member could not be read");
         ApiError::Unavailable(request.clone())
     };
-    let found = control::sign_in::actor(&state.control, &member, request_id).await;
-    let Some(actor) = found.map_err(unanswered)? else { return Ok(None) };
-    let account = control::accounts::settings(&state.control, &actor).await.map_err(unanswered)?.name;
-    let workspace = match &actor.standing.workspace {
-        Some(id) => workspace_name(state, &actor, id.as_str()).await,
-        None => None,
-    };
+    let found = control::sign_in::signed_in(&state.control, &member, request_id).await;
+    let Some(SignedIn { actor, account, workspace }) = found.map_err(unanswered)? else { return Ok(None) };
+    renew(session, state.control.now_ms()).await.map_err(unreadable)?;
     let viewer = Viewer { email: actor.name.clone(), account, workspace, standing: actor.standing.clone() };
     Ok(Some(Caller { viewer, actor }))
 }
 
-async fn workspace_name(state: &ConsoleState, actor: &Actor, id: &str) -> Option<String> {
-    let mut rows = state.control.store().read().await.ok()?;
-    rows.workspace(actor.account(), id).await.ok()?.map(|it| it.name)
+/// A session lasts from when it was last written, so one that is used is written once a day.
+async fn renew(session: &Session, now_ms: i64) -> Result<(), tower_sessions::session::Error> {
+    let today = now_ms.div_euclid(DAY_MS);
+    if session.get::<i64>(USED_KEY).await? == Some(today) {
+        return Ok(());
+    }
+    session.insert(USED_KEY, today).await
 }
 
 /// Whether somebody can sign in; when that cannot be told, sign-in is the safer page.

@@ -220,7 +220,7 @@ impl Connection {
             let session = Session::new(Some(self.session?), Arc::new(sessions), None);
             self.caller = identity::find(&self.state, &session, None).await.ok()??;
             let last = self.page.take().filter(|_| !self.count.is_multiple_of(TICKS_A_DRAWING));
-            self.page = Page::read(&self.state, &self.caller, &self.listener, last).await;
+            self.page = Page::read(&self.state.for_a_page(), &self.caller, &self.listener, last).await;
         }
         let shown = self.page.as_mut()?.shown(&self.state, &self.caller);
         let patch = match &self.last {

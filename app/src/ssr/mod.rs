@@ -52,6 +52,13 @@ pub struct ConsoleState {
     pub settings: Arc<ConsoleSettings>,
 }
 
+impl ConsoleState {
+    /// The same for one page: see [`Control::for_a_page`].
+    fn for_a_page(&self) -> Self {
+        Self { control: self.control.for_a_page(), ..self.clone() }
+    }
+}
+
 /// The port through which the process says how old the figures are.
 pub trait FigureAge: Send + Sync {
     /// Since when calls are missing from the figures, in milliseconds of the epoch; `None` while none are.

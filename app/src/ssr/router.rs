@@ -82,9 +82,10 @@ async fn page(State(state): State<ConsoleState>, mut request: Request) -> Respon
     let theme = theme_of(request.headers());
     let once = cookie(request.headers(), ONCE).map(str::to_owned);
     let flash = match request.extensions().get::<Session>() {
-        Some(session) => session.remove::<Flash>(FLASH).await.ok().flatten(),
+        Some(session) => take_flash(session).await,
         None => None,
     };
+    let state = state.for_a_page();
     let shown_once = once.is_some();
     let context = PageContext {
         viewer: caller.map(|it| it.viewer),
@@ -114,6 +115,12 @@ async fn page(State(state): State<ConsoleState>, mut request: Request) -> Respon
         response.headers_mut().append(header::SET_COOKIE, gone);
     }
     response
+}
+
+/// What a form left for this page. A session without it is not touched, since every touch is a write.
+async fn take_flash(session: &Session) -> Option<Flash> {
+    session.get_value(FLASH).await.ok()??;
+    session.remove(FLASH).await.ok().flatten()
 }
 
 /// Where a request for a page is sent instead: to sign-in, to first-run set-up, or past both.

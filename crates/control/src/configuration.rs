@@ -11,8 +11,9 @@ use store::{
     model::ModelRow,
     workspace::{LimitRow, WorkspaceRow},
 };
+use tokio::sync::OnceCell;
 
-use crate::Result;
+use crate::{ControlError, Result};
 
 /// Accounts whose configuration is kept at most.
 const KEPT: usize = 16;
@@ -49,6 +50,28 @@ impl Configuration {
         }
         let by_code = models.iter().enumerate().map(|(place, it)| (it.code.clone(), place)).collect();
         Ok(Self { revision, workspaces: conn.workspaces(account).await?, models, by_code, limits })
+    }
+}
+
+/// What one page has read already.
+#[derive(Debug, Default)]
+pub(crate) struct OfOnePage(OnceCell<(String, Arc<Configuration>)>);
+
+impl OfOnePage {
+    /// What `account` has configured, read with `read` if nobody has yet.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub(crate) async fn of(
+        &self,
+        account: &str,
+        read: impl Future<Output = Result<Arc<Configuration>>>,
+    ) -> Result<Arc<Configuration>> {
+        if self.0.get().is_some_and(|it| it.0 != account) {
+            return read.await;
+        }
+        let read = async { Ok::<_, ControlError>((account.to_owned(), read.await?)) };
+        Ok(Arc::clone(&self.0.get_or_try_init(|| read).await?.1))
     }
 }
 

@@ -42,7 +42,7 @@ pub use secret::{Secret, Vault};
 pub use session_store::{MEMBER_KEY, Sessions};
 pub use store::{Store, StoreError, transfer};
 
-use configuration::{Configuration, Configurations};
+use configuration::{Configuration, Configurations, OfOnePage};
 use limiter::Surge;
 use std::sync::Arc;
 use store::Conn;
@@ -54,6 +54,8 @@ pub struct Control {
     kept: monitoring::Kept,
     surge: Surge,
     store: Store,
+    /// What this page has read, if this is for one.
+    page: Option<Arc<OfOnePage>>,
 }
 
 struct Parts {
@@ -77,7 +79,7 @@ impl Control {
         let (setup, configurations) = (setup::Setup::default(), Configurations::default());
         let compared = compared::Compared::default();
         let parts = Arc::new(Parts { vault, clock, passwords, setup, configurations, compared });
-        Self { parts, kept: monitoring::Kept::default(), surge: Surge::default(), store }
+        Self { parts, kept: monitoring::Kept::default(), surge: Surge::default(), store, page: None }
     }
 
     /// The same, where roll-ups are kept for other times than by default.
@@ -91,6 +93,13 @@ impl Control {
     #[must_use]
     pub fn with_surge(self, surge: Surge) -> Self {
         Self { surge, ..self }
+    }
+
+    /// The same for one page: what is configured is read once for all that it shows, so all of it is of one revision. Not for
+    /// edits, which would be shown what was there before them.
+    #[must_use]
+    pub fn for_a_page(&self) -> Self {
+        Self { page: Some(Arc::default()), ..self.clone() }
     }
 
     /// The same through connections that pages and edits do not take; see [`Store::for_tasks`].
@@ -114,7 +123,11 @@ impl Control {
 
     /// What an account has configured at this moment.
     pub(crate) async fn configuration(&self, conn: &mut Conn, account: &str) -> Result<Arc<Configuration>> {
-        self.parts.configurations.of(conn, account).await
+        let read = self.parts.configurations.of(conn, account);
+        match &self.page {
+            Some(page) => page.of(account, read).await,
+            None => read.await,
+        }
     }
 
     pub(crate) fn vault(&self) -> &Vault {

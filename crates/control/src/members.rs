@@ -93,6 +93,7 @@ pub(crate) fn new_row(
         workspace_id: workspace,
         in_default: false,
         workspace_name: None,
+        account_name: None,
         created_at: now_ms,
         last_sign_in_at: None,
         invite_expires_at: None,

@@ -23,13 +23,27 @@ pub async fn sign_in(control: &Control, email: &str, password: Secret<String>, o
     Ok(member)
 }
 
+/// A member who is signed in.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    /// With their rights.
+    pub actor: Actor,
+    /// The name of their account.
+    pub account: String,
+    /// The name of the workspace that they belong to, if it is one alone.
+    pub workspace: Option<String>,
+}
+
 /// The member of a session, as of now: someone removed, or given another role, has it at the next request.
 ///
 /// # Errors
 /// When the store cannot answer.
-pub async fn actor(control: &Control, member_id: &str, request_id: Option<String>) -> Result<Option<Actor>> {
+pub async fn signed_in(control: &Control, member_id: &str, request_id: Option<String>) -> Result<Option<SignedIn>> {
     let row = control.store().read().await?.member(member_id).await?;
-    Ok(row.filter(|it| it.password_hash.is_some()).and_then(|it| Actor::member(&it, request_id)))
+    Ok(row.filter(|it| it.password_hash.is_some()).and_then(|row| {
+        let actor = Actor::member(&row, request_id)?;
+        Some(SignedIn { actor, account: row.account_name.unwrap_or_default(), workspace: row.workspace_name })
+    }))
 }
 
 /// Changes the actor's own password and ends all of their sessions; the caller begins a new one.

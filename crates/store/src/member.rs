@@ -8,9 +8,10 @@ macro_rules! members {
     ($rest:literal) => {
         concat!(
             "select m.id, m.account_id, m.email, m.password_hash, m.role, m.workspace_id,
-                coalesce(w.is_default, false) as in_default, w.name as workspace_name, m.created_at,
-                m.last_sign_in_at, m.invite_expires_at
+                coalesce(w.is_default, false) as in_default, w.name as workspace_name, a.name as account_name,
+                m.created_at, m.last_sign_in_at, m.invite_expires_at
             from member m
+            left join account a on a.id = m.account_id
             left join workspace w on w.id = m.workspace_id ",
             $rest
         )
@@ -57,6 +58,8 @@ pub struct MemberRow {
     pub in_default: bool,
     /// That workspace's name.
     pub workspace_name: Option<String>,
+    /// The account's name.
+    pub account_name: Option<String>,
     /// When they were added.
     pub created_at: i64,
     /// When they last signed in.

@@ -76,7 +76,7 @@ impl Fixture {
             workspace: workspace.to_owned(),
         };
         let id = members::create(&self.control, by, &form, secret("a password")).await.unwrap();
-        sign_in::actor(&self.control, &id, Some("request".to_owned())).await.unwrap().unwrap()
+        sign_in::signed_in(&self.control, &id, Some("request".to_owned())).await.unwrap().unwrap().actor
     }
 
     /// Another account with the same configuration.

@@ -21,7 +21,7 @@ async fn an_invitation_is_accepted_once_and_in_time() {
         sign_in::sign_in(&it.control, "bob@example.com", secret(""), "::1").await,
         Err(ControlError::WrongCredentials)
     ));
-    assert!(sign_in::actor(&it.control, &invitation.member, None).await.unwrap().is_none());
+    assert!(sign_in::signed_in(&it.control, &invitation.member, None).await.unwrap().is_none());
     assert_eq!(members::invitation(&it.control, &invitation.token).await.unwrap(), "bob@example.com");
     assert!(members::accept(&it.control, &secret("guess"), secret("a password")).await.is_err());
     assert_eq!(messages(members::accept(&it.control, &invitation.token, secret("short")).await).len(), 1);
@@ -74,7 +74,7 @@ async fn the_last_owner_stays() {
     let third = new("third@example.com", "owner", "");
     members::create(&it.control, &it.owner, &third, secret("a password")).await.unwrap();
     members::remove(&it.control, &it.owner, owner).await.unwrap();
-    assert!(sign_in::actor(&it.control, owner, None).await.unwrap().is_none());
+    assert!(sign_in::signed_in(&it.control, owner, None).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn an_admin_cannot_touch_or_make_owners() {
     let raised = members::set_role(&it.control, &admin, own, "owner", "").await;
     assert!(matches!(raised, Err(ControlError::Forbidden(_))));
     members::set_role(&it.control, &it.owner, own, "workspace-admin", "search").await.unwrap();
-    let now = sign_in::actor(&it.control, own, None).await.unwrap().unwrap();
+    let now = sign_in::signed_in(&it.control, own, None).await.unwrap().unwrap().actor;
     assert_eq!(now.standing.role, Role::WorkspaceAdmin);
     assert!(matches!(members::list(&it.control, &now).await, Err(ControlError::Forbidden(_))));
 }

@@ -241,6 +241,7 @@ async fn members_and_sessions(store: &Store) {
         workspace_id: None,
         in_default: false,
         workspace_name: None,
+        account_name: None,
         created_at: 1,
         last_sign_in_at: None,
         invite_expires_at: None,
