@@ -151,7 +151,9 @@ fn show(plot: &Element, at: Option<i64>) {
     tip.set_text_content(Some(&times::local_text(ms, number(plot, "data-step") < 60_000)));
     let names = plot.get_attribute("data-names").unwrap_or_default();
     let count = names.split('|').count();
-    for (name, value) in names.split('|').zip(values.split('|').chain(std::iter::repeat("0"))) {
+    // A step without calls is written as nothing at all.
+    let written = values.split('|').filter(|_| !values.is_empty());
+    for (name, value) in names.split('|').zip(written.chain(std::iter::repeat("0"))) {
         let Some(line) = document().and_then(|it| it.create_element("span").ok()) else { continue };
         let words = if count == 1 { value.to_owned() } else { format!("{name}  {value}") };
         line.set_text_content(Some(&words));

@@ -287,7 +287,6 @@ fn short(n: u64) -> String {
     if n < 10_000 { whole(n) } else { compact(n).replace(".0", "") }
 }
 
-/// The stretches without gaps.
 /// A coordinate to the nearest tenth. There are thousands on a page, and the standard library's way of writing a fraction
 /// is exact at ten times the cost.
 fn push_tenths(text: &mut String, value: f64) {
@@ -302,6 +301,7 @@ fn push_tenths(text: &mut String, value: f64) {
     }
 }
 
+/// The stretches without gaps.
 fn runs(points: &Points) -> Vec<Vec<(i64, f64)>> {
     let mut runs: Vec<Vec<(i64, f64)>> = vec![Vec::new()];
     for (ms, value) in points {

@@ -53,13 +53,12 @@ pub(crate) async fn find(
     };
     let found = control::sign_in::signed_in(&state.control, &member, request_id).await;
     let Some(SignedIn { actor, account, workspace }) = found.map_err(unanswered)? else { return Ok(None) };
-    renew(session, state.control.now_ms()).await.map_err(unreadable)?;
     let viewer = Viewer { email: actor.name.clone(), account, workspace, standing: actor.standing.clone() };
     Ok(Some(Caller { viewer, actor }))
 }
 
-/// A session lasts from when it was last written, so one that is used is written once a day.
-async fn renew(session: &Session, now_ms: i64) -> Result<(), tower_sessions::session::Error> {
+/// Keeps a session from ending while it is used: it lasts from when it was last written, which is once a day.
+pub(super) async fn renew(session: &Session, now_ms: i64) -> Result<(), tower_sessions::session::Error> {
     let today = now_ms.div_euclid(DAY_MS);
     if session.get::<i64>(USED_KEY).await? == Some(today) {
         return Ok(());
@@ -170,7 +169,8 @@ pub async fn sign_out() -> Result<(), ApiError> {
 async fn begin(member: &str) -> Result<(), ApiError> {
     let session = session()?;
     session.cycle_id().await.map_err(lost)?;
-    session.insert(MEMBER_KEY, member).await.map_err(lost)
+    session.insert(MEMBER_KEY, member).await.map_err(lost)?;
+    renew(&session, state().control.now_ms()).await.map_err(lost)
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "an argument of map_err")]

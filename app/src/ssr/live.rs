@@ -219,6 +219,11 @@ impl Connection {
             let sessions = Sessions::new(self.state.control.clone());
             let session = Session::new(Some(self.session?), Arc::new(sessions), None);
             self.caller = identity::find(&self.state, &session, None).await.ok()??;
+            // A page may stay open for weeks.
+            identity::renew(&session, self.state.control.now_ms()).await.ok()?;
+            if session.is_modified() {
+                session.save().await.ok()?;
+            }
             let last = self.page.take().filter(|_| !self.count.is_multiple_of(TICKS_A_DRAWING));
             self.page = Page::read(&self.state.for_a_page(), &self.caller, &self.listener, last).await;
         }

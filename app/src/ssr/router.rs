@@ -20,6 +20,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::{any, get, post},
 };
+use control::MEMBER_KEY;
 use leptos::prelude::provide_context;
 use tower_sessions::Session;
 
@@ -82,7 +83,14 @@ async fn page(State(state): State<ConsoleState>, mut request: Request) -> Respon
     let theme = theme_of(request.headers());
     let once = cookie(request.headers(), ONCE).map(str::to_owned);
     let flash = match request.extensions().get::<Session>() {
-        Some(session) => take_flash(session).await,
+        Some(session) => {
+            if caller.is_some()
+                && let Err(error) = identity::renew(session, state.control.now_ms()).await
+            {
+                tracing::warn!(%error, "a session was not made to last longer");
+            }
+            take_flash(session).await
+        }
         None => None,
     };
     let state = state.for_a_page();
@@ -117,10 +125,15 @@ async fn page(State(state): State<ConsoleState>, mut request: Request) -> Respon
     response
 }
 
-/// What a form left for this page. A session without it is not touched, since every touch is a write.
+/// What a form left for this page. A session without it is not touched, since every touch is a write; a stranger's is for
+/// that alone, and ends with it.
 async fn take_flash(session: &Session) -> Option<Flash> {
     session.get_value(FLASH).await.ok()??;
-    session.remove(FLASH).await.ok().flatten()
+    let flash = session.remove(FLASH).await.ok().flatten();
+    if let Ok(None) = session.get_value(MEMBER_KEY).await {
+        session.flush().await.ok()?;
+    }
+    flash
 }
 
 /// Where a request for a page is sent instead: to sign-in, to first-run set-up, or past both.

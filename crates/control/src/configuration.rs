@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -67,11 +68,10 @@ impl OfOnePage {
         account: &str,
         read: impl Future<Output = Result<Arc<Configuration>>>,
     ) -> Result<Arc<Configuration>> {
-        if self.0.get().is_some_and(|it| it.0 != account) {
-            return read.await;
-        }
-        let read = async { Ok::<_, ControlError>((account.to_owned(), read.await?)) };
-        Ok(Arc::clone(&self.0.get_or_try_init(|| read).await?.1))
+        let mut read = pin!(read);
+        let first = async { Ok::<_, ControlError>((account.to_owned(), read.as_mut().await?)) };
+        let (of, known) = self.0.get_or_try_init(|| first).await?;
+        if of == account { Ok(Arc::clone(known)) } else { read.await }
     }
 }
 

@@ -95,8 +95,8 @@ impl Control {
         Self { surge, ..self }
     }
 
-    /// The same for one page: what is configured is read once for all that it shows, so all of it is of one revision. Not for
-    /// edits, which would be shown what was there before them.
+    /// The same for one page: models, workspaces and limits are read once for all that it shows, and are of one revision. Not
+    /// for edits, which would be shown what was there before them.
     #[must_use]
     pub fn for_a_page(&self) -> Self {
         Self { page: Some(Arc::default()), ..self.clone() }

@@ -106,7 +106,10 @@ impl<T> Blocks<T> {
                 ring.reserve_exact((ring.len() / 8).max(2).min(BLOCK - ring.len()));
                 ring
             }
-            Self::Many(rings) => rings.begin_ring(),
+            Self::Many(rings) => {
+                rings.make_room();
+                &mut rings.last
+            }
         }
     }
 
@@ -163,13 +166,14 @@ impl<T> Rings<T> {
         value
     }
 
-    /// The last ring is full.
-    fn begin_ring(&mut self) -> &mut VecDeque<T> {
-        let mut next = std::mem::take(&mut self.spare);
-        next.reserve_exact(BLOCK);
-        self.before += self.last.len();
-        self.earlier.push_back(std::mem::replace(&mut self.last, next));
-        &mut self.last
+    /// Begins another ring when the last one has all that it may have. A copy has no room but what its entries take.
+    fn make_room(&mut self) {
+        if self.last.len() >= BLOCK {
+            let next = std::mem::take(&mut self.spare);
+            self.before += self.last.len();
+            self.earlier.push_back(std::mem::replace(&mut self.last, next));
+        }
+        self.last.reserve_exact(BLOCK - self.last.len());
     }
 }
 
@@ -201,6 +205,7 @@ mod tests {
         Pop(usize),
         Correct(usize),
         Shrink,
+        Copy,
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -209,6 +214,7 @@ mod tests {
             (1..3 * BLOCK).prop_map(Step::Pop),
             (0..8 * BLOCK).prop_map(Step::Correct),
             Just(Step::Shrink),
+            Just(Step::Copy),
         ]
     }
 
@@ -233,6 +239,7 @@ mod tests {
                         there.0.into_iter().chain(there.1).for_each(|it| *it = next);
                     },
                     Step::Shrink => blocks.shrink(4),
+                    Step::Copy => blocks = blocks.clone(),
                 }
                 prop_assert_eq!((blocks.len(), blocks.is_empty()), (ring.len(), ring.is_empty()));
                 prop_assert_eq!((blocks.front(), blocks.back()), (ring.front(), ring.back()));

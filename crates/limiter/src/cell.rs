@@ -287,7 +287,7 @@ impl Cell {
 
     /// Charges what may have been admitted between the last flush and an unclean stop: a second's worth of every limit,
     /// stamped `at` = last flush + 1 s, which may lie ahead. `workspaces` are their own limits. The entries are handed
-    /// over by [`Self::drain`] too, so that a second stop within the minute does not forget them. For requests it is all
+    /// over by [`crate::Ledger::drain`] too, so that a second stop within the minute does not forget them. For requests it is all
     /// that may be missing; of tokens, more than that may have been reserved in a second.
     pub fn black_out(&mut self, now: Micros, at: Micros, account: Limits, workspaces: &[(WorkspaceSlot, Limits)]) {
         let second = |limits: Limits| ScopeCharge {

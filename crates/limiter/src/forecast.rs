@@ -198,6 +198,43 @@ mod tests {
     }
 
     #[test]
+    fn what_is_foretold_of_a_long_queue_behind_a_busy_second_comes_true() {
+        let clock = Arc::new(ManualClock::at(Micros(600_000_000)));
+        let surge = Surge { least: u64::MAX, ..Surge::default() };
+        let ledger = Ledger::new(Arc::clone(&clock) as _, surge);
+        let cell = ledger.cell(&AccountId::new("a"), &ModelCode::parse("m").unwrap());
+        let slots = ["v", "w"].map(|it| ledger.workspace(&WorkspaceId::new(it)));
+        // Two thousand in a second.
+        let limits = limits(120_000, None);
+        let demand = Demand { max_output: Some(1), ..Demand::default() };
+        let admit = |n: usize| match cell.admit(slots[n % 2], &limits, demand) {
+            Decision::Admitted(permit, _) => {
+                permit.settle(crate::Settlement::Nothing);
+                None
+            }
+            Decision::Denied(denial, _) => Some(denial.retry_after_us.expect("there is room some time")),
+            Decision::Undecided => panic!("nothing has to be kept"),
+        };
+        for n in 0..5_000 {
+            clock.advance(600);
+            assert_eq!(admit(n), None, "below both limits");
+        }
+        for waiting in [3, 700, 3_000] {
+            let queue: Vec<_> = (0..waiting).map(|n| Waiting { slot: slots[n % 2], limits, demand }).collect();
+            let foretold = cell.forecast(&queue).after_us.expect("there is room some time");
+            let mut waited = 0;
+            for n in 0..waiting {
+                while let Some(us) = admit(n) {
+                    clock.advance(us);
+                    waited += us;
+                }
+            }
+            assert_eq!(foretold, waited, "{waiting} waiting");
+            clock.advance(1_500_000);
+        }
+    }
+
+    #[test]
     fn a_call_behind_others_is_told_its_own_numbers() {
         let ledger = Ledger::new(Arc::new(ManualClock::at(Micros(600_000_000))), Surge::default());
         let cell = ledger.cell(&AccountId::new("a"), &ModelCode::parse("m").unwrap());

@@ -109,7 +109,8 @@ impl Ledger {
     /// Hands over the changes of all charges since the last time: to be added to what the store keeps of each cell,
     /// workspace and bucket. Meant for every 100 ms.
     pub fn drain(&self, mut into: impl FnMut(&CellKey, BucketCharge)) {
-        let mut changes = Vec::new();
+        // Room for what one cell usually has, so that none is held up while room is made.
+        let mut changes = Vec::with_capacity(256);
         for cell in self.cells() {
             cell.drain(&mut changes);
             flush::sum_up(&mut changes, |bucket| into(cell.key(), bucket));

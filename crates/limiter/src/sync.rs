@@ -15,8 +15,8 @@ pub(crate) use every_order::Mutex;
 mod patient {
     use parking_lot::MutexGuard;
 
-    /// How many pauses of the processor a thread makes before it tries a taken lock again, doubled each time: one to ten
-    /// microseconds in all, against some 0.1 for which a decision holds it.
+    /// How many pauses of the processor a thread makes before it tries a taken lock again, doubled each time: ten to thirty
+    /// microseconds in all, by processor, against some 0.1 for which a decision holds it.
     const PAUSES: [u32; 5] = [16, 32, 64, 128, 256];
 
     /// `parking_lot`'s lock, waited for with growing pauses before its thread sleeps: what a cell keeps then stays in one

@@ -41,8 +41,8 @@ macro_rules! slots {
             SLOTS_IN_USE = "select slot, day from call_log_slot order by day desc";
             TAKE_SLOT = "insert into call_log_slot (slot, day)
                 values ($1, $2)
-                on conflict (slot) do update set day = excluded.day";
-            FREE_SLOT = "delete from call_log_slot where slot = $1";
+                on conflict (slot) do update set day = excluded.day where call_log_slot.day < excluded.day";
+            FREE_SLOT = "delete from call_log_slot where slot = $1 and day = $2";
         }
         const INSERT: [&str; 16] = [$($insert),*];
         const PAGE: [&str; 16] = [$($page),*];
@@ -258,17 +258,20 @@ impl Tx {
     /// Makes sure that the day's table holds this day's rows; `false` for a day so old that its table has another's.
     async fn take_slot(&mut self, day: i64) -> Result<bool> {
         let slot = day.rem_euclid(SLOTS);
-        let held = all!(self, (i64, i64), SLOTS_IN_USE)?.into_iter().find(|it| it.0 == slot).map(|it| it.1);
-        match held {
-            Some(held) if held == day => return Ok(true),
-            Some(held) if held > day => return Ok(false),
-            Some(_) => {
-                self.empty(slot_of(slot)).await?;
-            }
-            None => {}
+        if let Some(held) = self.held(slot).await?.filter(|it| *it >= day) {
+            return Ok(held == day);
         }
-        run!(self, TAKE_SLOT, slot, day)?;
-        Ok(true)
+        if run!(self, TAKE_SLOT, slot, day)? > 0 {
+            self.empty(slot_of(slot)).await?;
+            return Ok(true);
+        }
+        // Another process came with the first call of this day or a later one at the same time, and was waited for.
+        Ok(self.held(slot).await? == Some(day))
+    }
+
+    /// The day whose rows a table holds.
+    async fn held(&mut self, slot: i64) -> Result<Option<i64>> {
+        Ok(all!(self, (i64, i64), SLOTS_IN_USE)?.into_iter().find(|it| it.0 == slot).map(|it| it.1))
     }
 }
 
@@ -280,9 +283,9 @@ impl Store {
     pub async fn empty_call_log(&self, before_ms: i64) -> Result<()> {
         let mut tx = self.begin().await?;
         for (slot, day) in all!(tx, (i64, i64), SLOTS_IN_USE)? {
-            if (day + 1) * DAY_MS <= before_ms {
+            // Whoever frees the table empties it: by now it may hold a later day of another process.
+            if (day + 1) * DAY_MS <= before_ms && run!(tx, FREE_SLOT, slot, day)? > 0 {
                 tx.empty(slot_of(slot)).await?;
-                run!(tx, FREE_SLOT, slot)?;
             }
         }
         tx.forget_gaps(before_ms).await?;

@@ -3,9 +3,12 @@
 use domain::TimeRange;
 use store::{
     Store,
+    call_log::CallQuery,
     rollup::{Batch, CallDelta, Figures, Folded, Histogram, Lane, Packet, SeriesKey},
     usage::{Heartbeat, UsageFlush, UsageRow},
 };
+
+use crate::statistics::call;
 
 const NOW: i64 = 20_000 * 86_400_000;
 
@@ -16,6 +19,7 @@ pub(crate) async fn check(store: &Store, other: &Store) {
     what_a_run_left_is_added_up_by_another(store, other).await;
     charges_handed_in_twice_count_once(store).await;
     both_openings_add_to_the_same_minutes(store, other).await;
+    two_that_begin_a_day_at_once_lose_no_call(store, other).await;
 }
 
 fn packet(writer: &str, seq: i64, calls: i64) -> Packet {
@@ -104,4 +108,19 @@ async fn both_openings_add_to_the_same_minutes(store: &Store, other: &Store) {
     tokio::join!(write(store, store.writer()), write(other, other.writer()));
     assert_eq!(counted(store).await, before + 20);
     store.forget_writers(NOW + 1).await.unwrap();
+}
+
+/// The table of a day is emptied of another day's calls by the first that comes, and by nobody after it.
+async fn two_that_begin_a_day_at_once_lose_no_call(store: &Store, other: &Store) {
+    for day in 0..40 {
+        let at_ms = NOW + day * 86_400_000;
+        let batch = |n: i64| Batch { calls: vec![call(&format!("{day}-{n}"), at_ms, true)], ..Batch::default() };
+        let (one, two) = (batch(1), batch(2));
+        let (one, two) = tokio::join!(store.record(&one), other.record(&two));
+        one.and(two).unwrap();
+        let before = (i64::MAX, "");
+        let query = CallQuery { workspace: "", model: "", notable: true, from_ms: at_ms, before, limit: 9 };
+        let calls = store.read().await.unwrap().calls("a", query).await.unwrap();
+        assert_eq!(calls.len(), 2, "day {day}: {calls:?}");
+    }
 }
