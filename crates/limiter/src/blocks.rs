@@ -14,18 +14,18 @@ const BLOCK: usize = 1024;
 pub(crate) enum Blocks<T> {
     /// Up to [`BLOCK`] entries.
     One(VecDeque<T>),
-    Many(Box<Rings<T>>),
+    Many(Box<Many<T>>),
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Rings<T> {
-    /// In order, none empty, and all of [`BLOCK`] entries but the first.
-    earlier: VecDeque<VecDeque<T>>,
-    /// Entries in all of them.
-    before: usize,
-    last: VecDeque<T>,
-    /// The ring that was emptied last, for the next that is needed: a queue of a steady length allocates nothing.
-    spare: VecDeque<T>,
+pub(crate) struct Many<T> {
+    /// In order; all but the last are full.
+    blocks: VecDeque<Vec<T>>,
+    /// How many entries of the first block have left.
+    left: usize,
+    len: usize,
+    /// The block that was left last, for the next that is needed: a queue of a steady length allocates nothing.
+    spare: Vec<T>,
 }
 
 impl<T> Default for Blocks<T> {
@@ -34,12 +34,12 @@ impl<T> Default for Blocks<T> {
     }
 }
 
-impl<T> Blocks<T> {
+impl<T: Copy> Blocks<T> {
     #[inline]
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::One(ring) => ring.len(),
-            Self::Many(rings) => rings.before + rings.last.len(),
+            Self::Many(many) => many.len,
         }
     }
 
@@ -47,6 +47,7 @@ impl<T> Blocks<T> {
         self.len() == 0
     }
 
+    #[inline]
     pub(crate) fn front(&self) -> Option<&T> {
         self.get(0)
     }
@@ -59,7 +60,10 @@ impl<T> Blocks<T> {
     pub(crate) fn get(&self, index: usize) -> Option<&T> {
         match self {
             Self::One(ring) => ring.get(index),
-            Self::Many(rings) => rings.get(index),
+            Self::Many(many) => {
+                let place = many.left + index;
+                many.blocks.get(place / BLOCK)?.get(place % BLOCK)
+            }
         }
     }
 
@@ -67,7 +71,10 @@ impl<T> Blocks<T> {
     pub(crate) fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         match self {
             Self::One(ring) => ring.get_mut(index),
-            Self::Many(rings) => rings.get_mut(index),
+            Self::Many(many) => {
+                let place = many.left + index;
+                many.blocks.get_mut(place / BLOCK)?.get_mut(place % BLOCK)
+            }
         }
     }
 
@@ -75,50 +82,43 @@ impl<T> Blocks<T> {
     pub(crate) fn pop_front(&mut self) -> Option<T> {
         match self {
             Self::One(ring) => ring.pop_front(),
-            Self::Many(rings) => rings.pop_front(),
+            Self::Many(many) => many.pop_front(),
         }
     }
 
     #[inline]
     pub(crate) fn push_back(&mut self, value: T) {
-        let ring = match self {
-            Self::One(ring) => ring,
-            Self::Many(rings) => &mut rings.last,
-        };
-        if ring.len() < BLOCK.min(ring.capacity()) {
-            return ring.push_back(value);
+        match self {
+            Self::One(ring) if ring.len() < ring.capacity() && ring.len() < BLOCK => ring.push_back(value),
+            Self::Many(many) => many.push_back(value),
+            Self::One(_) => {
+                self.make_room();
+                self.push_back(value);
+            }
         }
-        self.make_room().push_back(value);
     }
 
-    /// A ring with room, at the end.
+    /// Makes room where one ring has none.
     #[cold]
-    fn make_room(&mut self) -> &mut VecDeque<T> {
-        if let Self::One(ring) = self
-            && ring.len() >= BLOCK
-        {
-            let (earlier, last, spare) = (VecDeque::new(), std::mem::take(ring), VecDeque::new());
-            *self = Self::Many(Box::new(Rings { earlier, before: 0, last, spare }));
+    fn make_room(&mut self) {
+        let Self::One(ring) = self else { return };
+        if ring.len() < BLOCK {
+            // By an eighth where a ring would double: a minute of calls should cost what its entries cost.
+            ring.reserve_exact((ring.len() / 8).max(2).min(BLOCK - ring.len()));
+            return;
         }
-        match self {
-            Self::One(ring) => {
-                // By an eighth where a ring would double: a minute of calls should cost what its entries cost.
-                ring.reserve_exact((ring.len() / 8).max(2).min(BLOCK - ring.len()));
-                ring
-            }
-            Self::Many(rings) => {
-                rings.make_room();
-                &mut rings.last
-            }
-        }
+        let (len, full) = (ring.len(), Vec::from(std::mem::take(ring)));
+        *self = Self::Many(Box::new(Many { blocks: VecDeque::from([full]), left: 0, len, spare: Vec::new() }));
     }
 
     /// Gives back the room that more entries than these needed; what four times `least` need stays.
     pub(crate) fn shrink(&mut self, least: usize) {
-        if let Self::Many(rings) = self
-            && rings.earlier.is_empty()
+        if let Self::Many(many) = self
+            && many.blocks.len() <= 1
         {
-            *self = Self::One(std::mem::take(&mut rings.last));
+            let mut ring = VecDeque::from(many.blocks.pop_front().unwrap_or_default());
+            ring.drain(..many.left);
+            *self = Self::One(ring);
         }
         if let Self::One(ring) = self
             && ring.capacity() > 4 * ring.len().max(least)
@@ -128,56 +128,45 @@ impl<T> Blocks<T> {
     }
 }
 
-impl<T> Rings<T> {
-    /// The ring of an entry that is not in the last one, and its place there.
+impl<T: Copy> Many<T> {
     #[inline]
-    fn place(&self, index: usize) -> (usize, usize) {
-        match index.checked_sub(self.earlier[0].len()) {
-            None => (0, index),
-            Some(index) => (1 + index / BLOCK, index % BLOCK),
-        }
-    }
-
-    #[inline]
-    fn get(&self, index: usize) -> Option<&T> {
-        if let Some(index) = index.checked_sub(self.before) {
-            return self.last.get(index);
-        }
-        let (ring, index) = self.place(index);
-        self.earlier[ring].get(index)
-    }
-
-    #[inline]
-    fn get_mut(&mut self, index: usize) -> Option<&mut T> {
-        if let Some(index) = index.checked_sub(self.before) {
-            return self.last.get_mut(index);
-        }
-        let (ring, index) = self.place(index);
-        self.earlier[ring].get_mut(index)
-    }
-
     fn pop_front(&mut self) -> Option<T> {
-        let Some(ring) = self.earlier.front_mut() else { return self.last.pop_front() };
-        let value = ring.pop_front();
-        self.before -= 1;
-        if ring.is_empty() {
-            self.spare = self.earlier.pop_front().unwrap_or_default();
+        let value = *self.blocks.front()?.get(self.left)?;
+        self.left += 1;
+        self.len -= 1;
+        if self.left == BLOCK {
+            self.leave_block();
         }
-        value
+        Some(value)
     }
 
-    /// Begins another ring when the last one has all that it may have. A copy has no room but what its entries take.
-    fn make_room(&mut self) {
-        if self.last.len() >= BLOCK {
-            let next = std::mem::take(&mut self.spare);
-            self.before += self.last.len();
-            self.earlier.push_back(std::mem::replace(&mut self.last, next));
+    #[cold]
+    fn leave_block(&mut self) {
+        self.spare = self.blocks.pop_front().unwrap_or_default();
+        self.spare.clear();
+        self.left = 0;
+    }
+
+    #[inline]
+    fn push_back(&mut self, value: T) {
+        if self.blocks.back().is_none_or(|it| it.len() >= BLOCK) {
+            self.begin_block();
         }
-        self.last.reserve_exact(BLOCK - self.last.len());
+        if let Some(last) = self.blocks.back_mut() {
+            last.push(value);
+            self.len += 1;
+        }
+    }
+
+    #[cold]
+    fn begin_block(&mut self) {
+        let mut next = std::mem::take(&mut self.spare);
+        next.reserve_exact(BLOCK);
+        self.blocks.push_back(next);
     }
 }
 
-impl<T> Index<usize> for Blocks<T> {
+impl<T: Copy> Index<usize> for Blocks<T> {
     type Output = T;
 
     #[inline]
@@ -186,7 +175,7 @@ impl<T> Index<usize> for Blocks<T> {
     }
 }
 
-impl<T> IndexMut<usize> for Blocks<T> {
+impl<T: Copy> IndexMut<usize> for Blocks<T> {
     #[inline]
     fn index_mut(&mut self, index: usize) -> &mut T {
         self.get_mut(index).expect("an index below the length")

@@ -107,6 +107,8 @@ pub(crate) struct Log {
     /// Sequence number of `entries[0]`; numbers are never used twice.
     head: u64,
     entries: Blocks<Entry>,
+    /// Before it nothing leaves a window.
+    due: Micros,
     /// What the last `seconds.len()` entries are charged in the second.
     seconds: Blocks<u64>,
     account: Sums,
@@ -153,10 +155,19 @@ impl Log {
     }
 
     /// Lets everything go that has left its window at `now`.
+    #[inline]
     pub(crate) fn expire(&mut self, now: Micros) {
+        if now >= self.due {
+            self.expire_due(now);
+        }
+    }
+
+    fn expire_due(&mut self, now: Micros) {
+        self.due = Micros(u64::MAX);
         while let Some(&tokens) = self.seconds.front() {
             let entry = self.entries[self.entries.len() - self.seconds.len()];
             if entry.at.counts(SECOND, now) {
+                self.due = entry.at.plus(SECOND);
                 break;
             }
             self.seconds.pop_front();
@@ -166,6 +177,7 @@ impl Log {
         }
         while let Some(&entry) = self.entries.front() {
             if entry.at.counts(MINUTE, now) {
+                self.due = self.due.min(entry.at.plus(MINUTE));
                 break;
             }
             self.entries.pop_front();
@@ -181,7 +193,10 @@ impl Log {
             while let Some(charge) = restored.leaving_minute(now) {
                 self.scope_mut(charge.of).leave_minute(charge.requests, charge.tokens);
             }
-            self.restored = if restored.is_empty() { None } else { Some(restored) };
+            if !restored.is_empty() {
+                self.restored = Some(restored);
+                self.due = Micros::default();
+            }
         }
     }
 
@@ -196,6 +211,7 @@ impl Log {
         workspace.join_second(requests, second);
         self.entries.push_back(entry);
         self.seconds.push_back(second);
+        self.due = self.due.min(entry.at.plus(SECOND));
         sequence
     }
 
@@ -239,6 +255,7 @@ impl Log {
             self.scope_mut(charge.of).join_second(charge.requests, charge.tokens);
         }
         self.restored.get_or_insert_default().insert(charge, now);
+        self.due = Micros::default();
     }
 
     /// The instant at which `excess` (or all, if there is less) of what a scope is charged in a window has left it.
