@@ -34,7 +34,7 @@ use crate::metrics::Scrape;
 /// The largest form: an editor with a few thousand models.
 const LARGEST_FORM: usize = 2 * 1024 * 1024;
 
-/// Someone who does nothing for so long has to sign in again.
+/// Someone who does nothing for so long has to sign in again, counted from the first page of the last day of use.
 const SESSION_DAYS: i64 = 14;
 
 /// The whole console as a service.

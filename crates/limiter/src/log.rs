@@ -1,7 +1,7 @@
 //! The exact log of one cell: its charges in order of time, with the sums of the last minute and the last second.
 //! Knows charges and instants; knows nothing of limits, callers, maps or threads.
 //!
-//! One queue holds a minute of entries. The charges to the second are a shorter ring that lies beside its tail, so
+//! One queue holds a minute of entries. The charges to the second are a shorter one that lies beside its tail, so
 //! that both windows are cursors over one order and an entry costs 28 bytes (36 in its first second).
 
 use domain::{Cause, Window};

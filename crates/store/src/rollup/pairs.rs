@@ -65,7 +65,7 @@ impl Conn {
         self.pairs_counted(account, lane, count).await
     }
 
-    /// The same, where it is known that there are `count` of them at least.
+    /// The same, where `count` of them were there a moment ago.
     pub(super) async fn pairs_counted(&mut self, account: &str, lane: Lane, count: i64) -> Result<Arc<[Pair]>> {
         // Numbers are not committed in their order: only as many as there are says that none is missing.
         let known = self.pairs().find(account, lane);
