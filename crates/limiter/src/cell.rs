@@ -1,15 +1,18 @@
 //! One cell without its lock and clock: the step that checks every limit and charges every scope, and the step that
 //! corrects a charge. Is handed `now`; knows no thread.
 
+use std::sync::Arc;
+
 use domain::{Limits, WorkspaceId};
 
 use crate::{
-    BucketCharge, CellKey, CellLimits, Decision, Denial, Keeping, Learned, LiveUse, Micros, Reserved, ScopeCharge,
-    Settlement, Standing, Surge, Use, WorkspaceSlot,
+    BucketCharge, CellKey, CellLimits, Decision, Denial, Learned, LiveUse, Micros, Reserved, ScopeCharge, Settlement,
+    Standing, Surge, Use, WorkspaceSlot,
     ask::Ask,
     flush::Flush,
     in_force::InForce,
     journal::{Journal, Opened, Record},
+    keeper::Keeper,
     log::{Entry, Log, Place, Sums},
     refusal, standing,
 };
@@ -32,7 +35,11 @@ pub struct Cell {
     next: u64,
     learned: Learned,
     peak_tokens: u64,
+    /// `None`: nothing is kept for anybody.
+    keeper: Option<Arc<Keeper>>,
+    /// Lent by the keeper while there is something in it.
     flush: Option<Box<Flush>>,
+    /// As above.
     journal: Option<Box<Journal>>,
 }
 
@@ -59,11 +66,9 @@ impl Charge {
 }
 
 impl Cell {
-    /// A cell that keeps what `keeping` says until it is drained.
-    pub fn keeping(keeping: Keeping) -> Self {
-        let flush = keeping.charges.then(Box::default);
-        let journal = keeping.journal.then(Box::default);
-        Self { flush, journal, ..Self::default() }
+    /// A cell that keeps for `keeper` what that wants kept, until it is drained.
+    pub(crate) fn kept_by(keeper: Arc<Keeper>) -> Self {
+        Self { keeper: Some(keeper), ..Self::default() }
     }
 
     /// A copy that decides as this one would and keeps nothing for anybody.
@@ -103,7 +108,7 @@ impl Cell {
             Reserved { account: ask.reserve(account, &in_force[0]), workspace: ask.reserve(workspace, &in_force[1]) };
         let sequence = log.push(Entry::call(now, slot, reserved), ask.prompt);
         let standing = standing::after(log, now, place, &in_force, None);
-        if let Some(journal) = &mut self.journal {
+        if let Some(journal) = self.journal() {
             journal.limits(now, sequence, None, &in_force[0]);
             journal.limits(now, sequence, Some(slot), &in_force[1]);
             journal.write(now, sequence, Record::Admitted { slot, prompt: ask.prompt, tokens: reserved });
@@ -198,7 +203,7 @@ impl Cell {
         }
         let log = self.log.get_or_insert_default();
         let sequence = log.push(Entry::debt(now, charge.slot, tokens), 0);
-        if let Some(journal) = &mut self.journal {
+        if let Some(journal) = self.journal() {
             journal.write(now, sequence, Record::Owed { slot: charge.slot, tokens });
         }
         self.note(now, charge.slot, 0, Reserved::default(), tokens);
@@ -219,10 +224,21 @@ impl Cell {
         self.note(debt.at, charge.slot, 0, debt.tokens, tokens);
     }
 
+    /// Where changes of charges are kept, if anybody wants them.
+    fn flush(&mut self) -> Option<&mut Flush> {
+        Some(self.keeper.as_ref()?.charges.as_ref()?.fill(&mut self.flush))
+    }
+
+    /// Where decisions are kept, if anybody wants them.
+    fn journal(&mut self) -> Option<&mut Journal> {
+        Some(self.keeper.as_ref()?.journal.as_ref()?.fill(&mut self.journal))
+    }
+
     /// Journals a correction.
     fn record(&mut self, now: Micros, record: Record) {
-        if let Some(journal) = &mut self.journal {
-            journal.write(now, self.log.as_ref().map_or(self.next, |it| it.next()), record);
+        let next = self.log.as_ref().map_or(self.next, |it| it.next());
+        if let Some(journal) = self.journal() {
+            journal.write(now, next, record);
         }
     }
 
@@ -230,7 +246,7 @@ impl Cell {
     fn note(&mut self, at: Micros, slot: WorkspaceSlot, requests: u32, from: Reserved, to: Reserved) {
         let used = self.log.as_ref().map_or(0, |it| it.sums(None).t60);
         self.peak_tokens = self.peak_tokens.max(u64::try_from(used).unwrap_or(u64::MAX));
-        if let Some(flush) = &mut self.flush {
+        if let Some(flush) = self.flush() {
             flush.note(at, slot, requests, from, to);
         }
     }
@@ -259,10 +275,11 @@ impl Cell {
         self.learned = learned;
     }
 
-    /// Appends the changes of all charges since the last time to `into`, in the order in which they were made.
+    /// Appends the changes of all charges since the last time to `into`, in the order in which they were made. Without
+    /// any, the cell has no need of its buffers.
     pub(crate) fn drain(&mut self, into: &mut Vec<BucketCharge>) {
-        if let Some(flush) = &mut self.flush {
-            flush.drain(into);
+        if !self.flush.as_mut().is_some_and(|it| it.drain(into)) {
+            self.give_back();
         }
     }
 
@@ -275,6 +292,14 @@ impl Cell {
         workspace: impl Fn(WorkspaceSlot) -> Option<WorkspaceId>,
     ) -> Option<Opened> {
         self.journal.as_mut()?.drain(into, key, wall_offset_us, workspace)
+    }
+
+    /// Returns the buffers that have stayed empty for a tick.
+    fn give_back(&mut self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.charges.iter().for_each(|it| it.take_back(&mut self.flush));
+            keeper.journal.iter().for_each(|it| it.take_back(&mut self.journal));
+        }
     }
 
     /// Takes back a bucket of charges that the store kept from before the start.
@@ -308,7 +333,7 @@ impl Cell {
         });
         for bucket in std::iter::once(whole).chain(parts) {
             self.restore(now, bucket);
-            if let Some(flush) = &mut self.flush {
+            if let Some(flush) = self.flush() {
                 flush.keep(bucket);
             }
         }
@@ -317,22 +342,18 @@ impl Cell {
     /// Gives back memory; after 120 s without a call, all of it.
     pub fn sweep(&mut self, now: Micros) {
         self.last = self.last.max(now);
-        let Some(log) = &mut self.log else { return };
+        let Some(log) = &mut self.log else { return self.give_back() };
         log.expire(self.last);
         log.shrink();
         if log.is_empty() && !self.touched.counts(IDLE, self.last) {
             self.next = log.next();
             self.log = None;
-            self.flush.iter_mut().for_each(|it| it.release());
-            self.journal.iter_mut().for_each(|it| it.release());
         }
     }
 
     /// Whether nothing would be lost with this cell but what it learned.
     pub fn is_spent(&self) -> bool {
-        self.log.is_none()
-            && self.flush.as_ref().is_none_or(|it| it.is_empty())
-            && self.journal.as_ref().is_none_or(|it| it.is_empty())
+        self.log.is_none() && self.flush.is_none() && self.journal.is_none()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Charges on their way to the store and back, summed up by workspace and tenth of a second.
 
-use crate::{Micros, Reserved, WorkspaceSlot, restored::RestoredCharge};
+use crate::{Micros, Reserved, WorkspaceSlot, restored::RestoredCharge, spares::Buffer};
 
 /// The length of a bucket in microseconds.
 pub const BUCKET: u64 = 100_000;
@@ -59,15 +59,6 @@ pub(crate) struct Flush {
 }
 
 impl Flush {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.changes.is_empty()
-    }
-
-    /// Gives back the room that was kept for the next tick.
-    pub(crate) fn release(&mut self) {
-        self.changes.shrink_to_fit();
-    }
-
     pub(crate) fn note(&mut self, at: Micros, slot: WorkspaceSlot, requests: u32, from: Reserved, to: Reserved) {
         let change = |from: u64, to: u64| ScopeCharge { requests: requests.into(), tokens: difference(from, to) };
         self.keep(BucketCharge {
@@ -91,8 +82,8 @@ impl Flush {
         }
     }
 
-    /// Appends the changes to `into`. The memory stays, for the next tenth of a second.
-    pub(crate) fn drain(&mut self, into: &mut Vec<BucketCharge>) {
+    /// Appends the changes to `into`; whether there were any. The memory stays, for the next tenth of a second.
+    pub(crate) fn drain(&mut self, into: &mut Vec<BucketCharge>) -> bool {
         into.extend_from_slice(&self.changes);
         let needed = self.changes.len();
         self.changes.clear();
@@ -100,6 +91,17 @@ impl Flush {
         if self.changes.capacity() > 2 * needed.max(1) {
             self.changes.shrink_to(needed.max(1));
         }
+        needed > 0
+    }
+}
+
+impl Buffer for Flush {
+    fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    fn release(&mut self) {
+        self.changes.shrink_to(1);
     }
 }
 

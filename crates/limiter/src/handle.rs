@@ -8,10 +8,10 @@ use std::{
 use domain::{AccountId, Limits, ModelCode, WorkspaceId};
 
 use crate::{
-    BucketCharge, Cell, CellLimits, Clock, Decision, Demand, Keeping, Learned, Micros, Permit, Settlement, Surge,
-    WorkspaceSlot,
+    BucketCharge, Cell, CellLimits, Clock, Decision, Demand, Learned, Micros, Permit, Settlement, Surge, WorkspaceSlot,
     ask::Ask,
     cell::Charge,
+    keeper::Keeper,
     sync::{AtomicU64, Mutex},
 };
 
@@ -50,7 +50,7 @@ pub struct LiveUse {
 pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) surge: Surge,
-    pub(crate) keeping: Keeping,
+    pub(crate) keeper: Arc<Keeper>,
     /// No call is admitted after this instant; `u64::MAX` where charges need not be kept.
     pub(crate) admit_until: AtomicU64,
 }
@@ -70,7 +70,7 @@ impl fmt::Debug for CellHandle {
 
 impl CellHandle {
     pub(crate) fn new(key: Arc<CellKey>, shared: Arc<Shared>) -> Self {
-        let cell = Mutex::new(Cell::keeping(shared.keeping));
+        let cell = Mutex::new(Cell::kept_by(Arc::clone(&shared.keeper)));
         Self { key, shared, cell }
     }
 

@@ -25,6 +25,7 @@ use domain::WorkspaceId;
 use crate::{
     CellKey, Micros, Reserved, WorkspaceSlot,
     in_force::{InForce, NONE},
+    spares::Buffer,
 };
 
 pub(crate) const VERSION: u8 = 2;
@@ -114,16 +115,6 @@ impl Journal {
         self.stated.push((of, limits));
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.records.is_empty()
-    }
-
-    /// Gives back the room that was kept for the next chunk.
-    pub(crate) fn release(&mut self) {
-        self.records.shrink_to_fit();
-        self.stated.shrink_to_fit();
-    }
-
     /// Appends what was gathered to `into` as one chunk, if there is anything, and begins anew. The chunk is whole when it
     /// is closed, which needs no cell.
     pub(crate) fn drain(
@@ -156,6 +147,18 @@ impl Journal {
             self.stated.shrink_to(stated);
         }
         Some(opened)
+    }
+}
+
+impl Buffer for Journal {
+    fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    fn release(&mut self) {
+        // A call with its settlement and the limits of the account and one workspace.
+        self.records.shrink_to(64);
+        self.stated.shrink_to(2);
     }
 }
 

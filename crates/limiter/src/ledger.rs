@@ -9,9 +9,10 @@ use std::{
 use domain::{AccountId, ModelCode, WorkspaceId};
 
 use crate::{
-    BucketCharge, CellHandle, CellKey, Clock, Micros, Surge, flush,
+    BucketCharge, CellHandle, CellKey, Clock, Keeping, Micros, Surge, flush,
     handle::Shared,
     journal,
+    keeper::Keeper,
     sync::{AtomicU64, Mutex},
 };
 
@@ -19,15 +20,6 @@ use crate::{
 /// any other, whose calls come with limits of `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WorkspaceSlot(pub u32);
-
-/// What a ledger keeps for the process until it is drained.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Keeping {
-    /// The changes of all charges, for [`Ledger::drain`].
-    pub charges: bool,
-    /// A record of every admission and what became of it, for [`Ledger::drain_journal`].
-    pub journal: bool,
-}
 
 /// Every cell of the process.
 pub struct Ledger {
@@ -61,7 +53,8 @@ impl Ledger {
 
     /// An empty ledger that keeps what `keeping` says; what is kept must be drained.
     pub fn keeping(clock: Arc<dyn Clock>, surge: Surge, keeping: Keeping) -> Self {
-        let shared = Shared { clock, surge, keeping, admit_until: AtomicU64::new(u64::MAX) };
+        let keeper = Arc::new(Keeper::of(keeping));
+        let shared = Shared { clock, surge, keeper, admit_until: AtomicU64::new(u64::MAX) };
         Self { shared: Arc::new(shared), cells: Mutex::default(), slots: Mutex::default() }
     }
 
@@ -140,6 +133,7 @@ impl Ledger {
         for cell in self.cells() {
             cell.sweep();
         }
+        self.shared.keeper.sweep();
         // Under the map's lock nobody can get hold of a cell that only the map holds.
         self.cells.lock().retain(|_, cell| Arc::strong_count(cell) > 1 || !cell.is_spent());
     }
