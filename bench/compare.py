@@ -19,7 +19,7 @@ import time
 import urllib.request
 from datetime import datetime, timezone
 
-from stage import BUILT, HERE, ROOT, Stage, cpu_s, resident_mib
+from stage import BUILT, HERE, ROOT, Stage, cpu_s, machine, resident_mib
 
 CALL = {"model": "qwen-plus", "messages": [{"role": "user", "content": "Who are you?"}]}
 
@@ -49,6 +49,14 @@ def measured(pid, run):
         figures |= {"first byte p50 us": result["first_p50_us"], "first byte p99 us": result["first_p99_us"]}
     figures["cpu us/call"] = (cpu_s(pid) - before) / calls * 1e6
     return figures | {"memory MiB": resident_mib(pid), "failed": result["failed"]}
+
+
+def with_machine(measure):
+    """The same figures, and how much of all cores was busy or taken by other machines of the host meanwhile."""
+    before = machine()
+    figures = measure()
+    busy, whole = (after - it for after, it in zip(machine(), before))
+    return figures | {"machine %": busy / whole * 100}
 
 
 def closed_loop(target, connections, seconds, streamed=False, act=""):
@@ -112,15 +120,19 @@ def full_speed(title, connections, streamed=False):
     return scene
 
 
-def half_load(stage, args):
+def fixed_rates(stage, args):
+    """Shares of what Sluice answers in a closed loop. At times of their own, calls cost everybody more than in bunches: what
+    is half of the calls is more than half of the work, and how much of the machine it is stands beside it."""
     full = closed_loop(stage.targets["sluice"], 16, args.seconds)["calls/s"]
-    rate = round(full / 2, -2)
-    rows = rounds(stage, args, lambda it: open_loop(it, rate, args.seconds))
-    added = rows["sluice"]["p99 us"] - rows["direct"]["p99 us"]
-    beside = rows["nginx"]["p99 us"] - rows["direct"]["p99 us"]
-    return table(f"{rate:,.0f} calls/s", rows, (
-        f"Half of what Sluice answered at 16 connections just before. p99 {added:.0f} µs over direct, nginx's {beside:.0f} µs over it."
-    ))
+    parts = []
+    for share in (1 / 4, 3 / 8, 1 / 2):
+        rate = round(full * share, -2)
+        rows = rounds(stage, args, lambda it: with_machine(lambda: open_loop(it, rate, args.seconds)))
+        added = {name: rows[name]["p99 us"] - rows["direct"]["p99 us"] for name in ("sluice", "nginx")}
+        parts.append(table(f"{rate:,.0f} calls/s, {share:.3g} of {full:,.0f}", rows, (
+            f"p99 {added['sluice']:.0f} µs over direct, nginx's {added['nginx']:.0f} µs over it."
+        )))
+    return "\n\n".join(parts)
 
 
 def first_byte(stage, args):
@@ -193,7 +205,7 @@ SCENES = {
     "16 connections": full_speed("16 connections", 16),
     "256 connections": full_speed("256 connections", 256),
     "16 streams": full_speed("16 streams", 16, streamed=True),
-    "half load": half_load,
+    "fixed rates": fixed_rates,
     "first byte": first_byte,
     "chunks": chunks,
     "slow streams": slow_streams,
@@ -216,7 +228,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=4, help="length of one measurement")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each, of which the median is shown")
-    parser.add_argument("--threads", type=int, default=1, help="threads of nginx and of the gateway")
+    parser.add_argument("--threads", type=int, default=1, help="threads of the provider, of nginx and of the gateway")
     parser.add_argument("--minutes", type=float, default=10, help="length of the scene `flat memory`")
     parser.add_argument("--scene", action="append", choices=[*SCENES, *LONG], help="only this one; may be repeated")
     parser.add_argument("--record", action="store_true", help="append the tables to bench/RESULTS.md")

@@ -17,7 +17,6 @@ pub(crate) struct Spares<T>(Mutex<Inner<T>>);
 
 #[derive(Debug, Default)]
 struct Inner<T> {
-    #[expect(clippy::vec_box, reason = "a buffer keeps its place while it is lent, given back and lent again")]
     spare: Vec<Box<T>>,
     lent: usize,
     /// The most that were lent at once since the last sweep.

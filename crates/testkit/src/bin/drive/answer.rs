@@ -1,0 +1,146 @@
+//! As much of an HTTP answer as has to be understood to know when it begins and when it is whole.
+
+/// One answer while it comes in.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    head: Vec<u8>,
+    begun: bool,
+    part: Part,
+}
+
+#[derive(Debug, Default)]
+enum Part {
+    #[default]
+    Head,
+    /// A body of known length, with the bytes that are still to come.
+    Counted(usize),
+    /// A chunked body, with its latest bytes.
+    Chunked([u8; END.len()]),
+}
+
+/// What a chunked body ends with.
+const END: [u8; 5] = *b"0\r\n\r\n";
+
+/// What one piece of an answer was.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Piece {
+    /// It held the first byte of the body.
+    pub begun: bool,
+    /// It held the last one.
+    pub whole: bool,
+}
+
+/// The answer is no 200, or its head says nothing of its length.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Broken;
+
+impl Answer {
+    /// Takes what has just been read.
+    pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<Piece, Broken> {
+        let mut body = bytes;
+        if matches!(self.part, Part::Head) {
+            let before = self.head.len();
+            self.head.extend_from_slice(bytes);
+            // The blank line may lie across two pieces.
+            let from = before.saturating_sub(3);
+            let Some(end) = self.head[from..].windows(4).position(|it| it == b"\r\n\r\n") else {
+                return Ok(Piece::default());
+            };
+            let end = from + end + 4;
+            self.part = part(&self.head[..end])?;
+            body = &bytes[end - before..];
+        }
+        let whole = match &mut self.part {
+            Part::Head => false,
+            Part::Counted(left) => {
+                *left = left.saturating_sub(body.len());
+                *left == 0
+            }
+            Part::Chunked(last) => {
+                let kept = last.len().saturating_sub(body.len());
+                last.rotate_right(kept);
+                last[kept..].copy_from_slice(&body[body.len().saturating_sub(END.len())..]);
+                *last == END
+            }
+        };
+        let begun = !self.begun && !body.is_empty();
+        self.begun |= begun;
+        Ok(Piece { begun, whole })
+    }
+
+    /// Makes ready for the next answer of the same connection.
+    pub(crate) fn again(&mut self) {
+        self.head.clear();
+        (self.begun, self.part) = (false, Part::Head);
+    }
+}
+
+/// What kind of body follows a head.
+fn part(head: &[u8]) -> Result<Part, Broken> {
+    let mut lines = head.split(|it| *it == b'\n');
+    if !lines.next().is_some_and(|it| it.starts_with(b"HTTP/1.1 200")) {
+        return Err(Broken);
+    }
+    let mut chunked = false;
+    for line in lines {
+        let mut halves = line.splitn(2, |it| *it == b':');
+        let (Some(name), Some(value)) = (halves.next(), halves.next()) else { continue };
+        if name.eq_ignore_ascii_case(b"content-length") {
+            let length = str::from_utf8(value).ok().and_then(|it| it.trim().parse().ok());
+            return length.map(Part::Counted).ok_or(Broken);
+        }
+        chunked |= name.eq_ignore_ascii_case(b"transfer-encoding");
+    }
+    if chunked { Ok(Part::Chunked([0; END.len()])) } else { Err(Broken) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COUNTED: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+    const CHUNKED: &[u8] =
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n";
+
+    /// Which bytes of an answer began its body and made it whole, when it comes in pieces of `size`.
+    fn pieces(of: &[u8], size: usize) -> (Vec<usize>, Vec<usize>) {
+        let (mut answer, mut begun, mut whole) = (Answer::default(), Vec::new(), Vec::new());
+        for (n, bytes) in of.chunks(size).enumerate() {
+            let piece = answer.take(bytes).expect("a good answer");
+            if piece.begun {
+                begun.push(n * size + bytes.len());
+            }
+            if piece.whole {
+                whole.push(n * size + bytes.len());
+            }
+        }
+        (begun, whole)
+    }
+
+    #[test]
+    fn an_answer_is_whole_with_its_last_byte_however_it_comes() {
+        for of in [COUNTED, CHUNKED] {
+            let body = of.windows(4).position(|it| it == b"\r\n\r\n").expect("a head") + 4;
+            for size in 1..=of.len() {
+                let piece_of = |byte: usize| (byte.div_ceil(size) * size).min(of.len());
+                assert_eq!(pieces(of, size), (vec![piece_of(body + 1)], vec![of.len()]), "pieces of {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_next_answer_of_a_connection_is_read_anew() {
+        let mut answer = Answer::default();
+        for of in [COUNTED, CHUNKED, COUNTED] {
+            assert_eq!(answer.take(of), Ok(Piece { begun: true, whole: true }));
+            answer.again();
+        }
+    }
+
+    #[test]
+    fn a_refusal_and_an_answer_without_a_length_are_broken() {
+        for head in ["HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n"] {
+            assert_eq!(Answer::default().take(head.as_bytes()), Err(Broken));
+        }
+    }
+}
