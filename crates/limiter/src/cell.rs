@@ -37,7 +37,7 @@ pub struct Cell {
     peak_tokens: u64,
     /// `None`: nothing is kept for anybody.
     keeper: Option<Arc<Keeper>>,
-    /// Lent by the keeper while there is something in it.
+    /// Lent by the keeper, from the first change until a tick has brought none.
     flush: Option<Box<Flush>>,
     /// As above.
     journal: Option<Box<Journal>>,
@@ -226,12 +226,19 @@ impl Cell {
 
     /// Where changes of charges are kept, if anybody wants them.
     fn flush(&mut self) -> Option<&mut Flush> {
-        Some(self.keeper.as_ref()?.charges.as_ref()?.fill(&mut self.flush))
+        // What the cell has already is looked at first: the keeper's memory is every core's.
+        if self.flush.is_none() {
+            self.flush = Some(self.keeper.as_ref()?.charges.as_ref()?.lend());
+        }
+        self.flush.as_deref_mut()
     }
 
     /// Where decisions are kept, if anybody wants them.
     fn journal(&mut self) -> Option<&mut Journal> {
-        Some(self.keeper.as_ref()?.journal.as_ref()?.fill(&mut self.journal))
+        if self.journal.is_none() {
+            self.journal = Some(self.keeper.as_ref()?.journal.as_ref()?.lend());
+        }
+        self.journal.as_deref_mut()
     }
 
     /// Journals a correction.
@@ -276,7 +283,7 @@ impl Cell {
     }
 
     /// Appends the changes of all charges since the last time to `into`, in the order in which they were made. Without
-    /// any, the cell has no need of its buffers.
+    /// any, the cell returns its buffers.
     pub(crate) fn drain(&mut self, into: &mut Vec<BucketCharge>) {
         if !self.flush.as_mut().is_some_and(|it| it.drain(into)) {
             self.give_back();
@@ -294,7 +301,7 @@ impl Cell {
         self.journal.as_mut()?.drain(into, key, wall_offset_us, workspace)
     }
 
-    /// Returns the buffers that have stayed empty for a tick.
+    /// Returns the buffers that are empty.
     fn give_back(&mut self) {
         if let Some(keeper) = &self.keeper {
             keeper.charges.iter().for_each(|it| it.take_back(&mut self.flush));
@@ -342,16 +349,20 @@ impl Cell {
     /// Gives back memory; after 120 s without a call, all of it.
     pub fn sweep(&mut self, now: Micros) {
         self.last = self.last.max(now);
-        let Some(log) = &mut self.log else { return self.give_back() };
-        log.expire(self.last);
-        log.shrink();
-        if log.is_empty() && !self.touched.counts(IDLE, self.last) {
-            self.next = log.next();
-            self.log = None;
+        if let Some(log) = &mut self.log {
+            log.expire(self.last);
+            log.shrink();
+            if log.is_empty() && !self.touched.counts(IDLE, self.last) {
+                self.next = log.next();
+                self.log = None;
+            }
+        }
+        if self.log.is_none() {
+            self.give_back();
         }
     }
 
-    /// Whether nothing would be lost with this cell but what it learned.
+    /// Whether nothing would be lost with this cell but what it learned: neither charges nor a buffer that is lent to it.
     pub fn is_spent(&self) -> bool {
         self.log.is_none() && self.flush.is_none() && self.journal.is_none()
     }

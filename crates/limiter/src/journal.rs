@@ -68,6 +68,10 @@ pub(crate) enum Record {
     },
 }
 
+/// What every buffer has room for, in bytes of records and in scopes: a call with its settlement, the account and one
+/// workspace. A buffer that was shrunk to less would have to grow again with the next call.
+const ROOM: (usize, usize) = (64, 2);
+
 /// The records of one cell since it was drained.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
@@ -137,7 +141,7 @@ impl Journal {
         }
         into.extend_from_slice(&self.records);
         // Room for twice as many stays; thousands of cells must not keep that of their busiest tenth of a second.
-        let (records, stated) = (self.records.len(), self.stated.len());
+        let (records, stated) = (self.records.len().max(ROOM.0), self.stated.len().max(ROOM.1));
         self.records.clear();
         self.stated.clear();
         if self.records.capacity() > 2 * records {
@@ -156,9 +160,8 @@ impl Buffer for Journal {
     }
 
     fn release(&mut self) {
-        // A call with its settlement and the limits of the account and one workspace.
-        self.records.shrink_to(64);
-        self.stated.shrink_to(2);
+        self.records.shrink_to(ROOM.0);
+        self.stated.shrink_to(ROOM.1);
     }
 }
 

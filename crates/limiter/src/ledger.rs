@@ -127,8 +127,8 @@ impl Ledger {
         journal::gap(into, wall_offset_us);
     }
 
-    /// Gives back memory: the charges of cells that were idle for 120 s, cells that are idle and in no snapshot, and
-    /// room that a busier minute needed. Meant for every few seconds.
+    /// Gives back memory: the charges of cells that were idle for 120 s, cells that are idle and in no snapshot, room that
+    /// a busier minute needed, and buffers that no cell has needed since the last time. Meant for every few seconds.
     pub fn sweep(&self) {
         for cell in self.cells() {
             cell.sweep();

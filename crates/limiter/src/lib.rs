@@ -29,7 +29,7 @@
 //! From the inside out: [`Cell`] decides and settles on its log (`log`, which lies in `blocks`), of which every sum is a
 //! function; what a call needs is an [`Ask`]; `refusal` finds the instants, `standing` the headers. [`CellHandle`] adds the
 //! lock and the clock, [`Ledger`] the names. `flush` and `restored` carry charges over a restart, `journal` carries
-//! decisions to [`verify`].
+//! decisions to [`verify`]; what of both is wanted `keeper` knows, and lends cells the room for it from its `spares`.
 //! Which test finds which broken rule is written in `MUTANTS.md`.
 //!
 //! # What is not exact

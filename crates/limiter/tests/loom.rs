@@ -264,6 +264,37 @@ fn a_sweep_meets_a_call() {
     });
 }
 
+/// A cell's buffers are given back and dropped for want of calls while there is one again: it is kept, and once.
+#[test]
+fn a_buffer_is_given_back_while_it_is_needed() {
+    loom::model(|| {
+        let world = world(Keeping { charges: true, journal: true });
+        let requests = |world: &World| {
+            let mut sum = 0;
+            world.ledger.drain(|_, it| sum += it.account.requests);
+            sum
+        };
+        let first = world.cell().admit(SLOT, &limits(600, 1000), of(1, 9));
+        assert_eq!(requests(&world), 1);
+        world.ledger.drain_journal(0, &mut Vec::new());
+        let sweeping = {
+            let world = world.clone();
+            thread::spawn(move || {
+                let meanwhile = requests(&world);
+                world.ledger.sweep();
+                meanwhile
+            })
+        };
+        let second = world.cell().admit(SLOT, &limits(600, 1000), of(1, 9));
+        let (meanwhile, later) = (sweeping.join().unwrap(), requests(&world));
+        assert_eq!(meanwhile + later, 1);
+        let mut journal = Vec::new();
+        world.ledger.drain_journal(0, &mut journal);
+        assert_eq!(verify::run(&journal[..], None).unwrap().admissions, 1);
+        drop((first, second));
+    });
+}
+
 /// Whether calls may be admitted is read inside the lock, with the clock: none is admitted after the instant that holds.
 #[test]
 fn no_call_is_admitted_later_than_its_charge_can_be_kept() {
