@@ -43,11 +43,12 @@ def measured(pid, run):
     """What `run` came to, with the CPU that the process `pid` and its children spent meanwhile."""
     before = cpu_s(pid)
     result = run()
-    calls = max(result["calls"], 1)
+    # A generator may make calls that it does not count; they cost as much.
+    made = max(result.get("made", result["calls"]), 1)
     figures = {"calls/s": result["calls"] / result["seconds"], "p50 us": result["p50_us"], "p99 us": result["p99_us"]}
     if "first_p50_us" in result:
         figures |= {"first byte p50 us": result["first_p50_us"], "first byte p99 us": result["first_p99_us"]}
-    figures["cpu us/call"] = (cpu_s(pid) - before) / calls * 1e6
+    figures["cpu us/call"] = (cpu_s(pid) - before) / made * 1e6
     return figures | {"memory MiB": resident_mib(pid), "failed": result["failed"]}
 
 
@@ -68,7 +69,7 @@ def closed_loop(target, connections, seconds, streamed=False, act=""):
             ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(HERE / "call.lua"),
              f"http://127.0.0.1:{port}/v1/chat/completions"],
             env=os.environ | {"KEY": key, "STREAM": "1" if streamed else "0", "ACT": act},
-            check=True, capture_output=True, text=True,
+            check=True, stdout=subprocess.PIPE, text=True,
         )
         return json.loads(done.stdout.strip().splitlines()[-1])
 
@@ -84,18 +85,21 @@ def open_loop(target, rate, seconds, connections=64, **more):
         command += [f"--{name}"] if value is True else [f"--{name}", value]
 
     def run():
-        return json.loads(subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout)
+        return json.loads(subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, text=True).stdout)
 
     return measured(pid, run)
 
 
 def rounds(stage, args, measure):
-    """The medians of interleaved rounds, for each target."""
+    """The medians of interleaved rounds, for each target; of what failed, all."""
     seen = {name: [] for name in stage.targets}
     for _ in range(args.rounds):
         for name, target in stage.targets.items():
             seen[name].append(measure(target))
-    return {name: {what: statistics.median(it[what] for it in of) for what in of[0]} for name, of in seen.items()}
+    def one(of, what):
+        return (sum if what == "failed" else statistics.median)(it[what] for it in of)
+
+    return {name: {what: one(of, what) for what in of[0]} for name, of in seen.items()}
 
 
 def table(title, rows, verdict):
@@ -121,8 +125,8 @@ def full_speed(title, connections, streamed=False):
 
 
 def fixed_rates(stage, args):
-    """Shares of what Sluice answers in a closed loop. At times of their own, calls cost everybody more than in bunches: what
-    is half of the calls is more than half of the work, and how much of the machine it is stands beside it."""
+    """Shares of what Sluice answers in a closed loop, with how much of the machine that is. At times of their own calls cost
+    everybody more than in bunches, so that half of the calls is more than half of the work."""
     full = closed_loop(stage.targets["sluice"], 16, args.seconds)["calls/s"]
     parts = []
     for share in (1 / 4, 3 / 8, 1 / 2):
@@ -130,7 +134,8 @@ def fixed_rates(stage, args):
         rows = rounds(stage, args, lambda it: with_machine(lambda: open_loop(it, rate, args.seconds)))
         added = {name: rows[name]["p99 us"] - rows["direct"]["p99 us"] for name in ("sluice", "nginx")}
         parts.append(table(f"{rate:,.0f} calls/s, {share:.3g} of {full:,.0f}", rows, (
-            f"p99 {added['sluice']:.0f} µs over direct, nginx's {added['nginx']:.0f} µs over it."
+            f"Of what Sluice answered at 16 connections just before. p99 {added['sluice']:.0f} µs over direct, "
+            f"nginx's {added['nginx']:.0f} µs over it."
         )))
     return "\n\n".join(parts)
 
@@ -170,10 +175,12 @@ def slow_streams(stage, _args):
         during = resident_mib(pid)
     finally:
         held.stdin.close()
+        end = held.stdout.read()
         held.wait()
+    ended = result["held"] - json.loads(end)["alive"]
     each = (during - before) * 1024 / max(result["held"], 1)
     return (
-        f"{result['held']:,} slow streams at once, one event a second each, {result['failed']} failed: from {before:.1f} to "
+        f"{result['held']:,} slow streams at once, one event a second each, {result['failed']} failed and {ended} ended meanwhile: from {before:.1f} to "
         f"{during:.1f} MiB, {each:.1f} KiB each beside the sockets; {busy * 100:.0f} % of a core."
     )
 
@@ -220,8 +227,8 @@ def heading():
 
     changed = " with changes" if git("status", "--porcelain", "--untracked-files=no") else ""
     cpu = re.search(r"model name\s*: (.+)", pathlib.Path("/proc/cpuinfo").read_text())
-    machine = f"{os.cpu_count()} × {cpu[1] if cpu else platform.machine()}"
-    return f"## {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, {git('rev-parse', '--short', 'HEAD')}{changed}, {machine}"
+    cores = f"{os.cpu_count()} × {cpu[1] if cpu else platform.machine()}"
+    return f"## {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, {git('rev-parse', '--short', 'HEAD')}{changed}, {cores}"
 
 
 def main():

@@ -16,9 +16,9 @@ use crate::{
 
 /// Calls of the first part of a run are made and not counted: caches are cold.
 const WARM_UP: f64 = 0.2;
-/// Calls that are due within this time go out together: for each alone the generator would wake more often than it calls,
-/// and on a machine that it shares with what it measures that is a load of its own. So a call may be late by as much,
-/// whatever is measured.
+/// Calls that are due within this time go out together: above 10,000 a second, to wake for each alone would be a load of its
+/// own on a machine that the generator shares with what it measures. So a call may be late by as much, whatever is
+/// measured.
 const GRAIN: Duration = Duration::from_micros(100);
 /// How long after the last call was due its answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -31,7 +31,7 @@ struct Run {
     counted_from: Instant,
     /// Lanes without a call, the longest idle first.
     free: VecDeque<usize>,
-    /// When calls were due that no lane was free for.
+    /// When the calls were due that are still to be made.
     waiting: VecDeque<Instant>,
     /// When the call of each lane was due.
     due: Vec<Instant>,
@@ -47,18 +47,20 @@ struct Seen {
     first_us: Vec<u64>,
 }
 
-/// Makes the calls; one line of JSON.
+/// Makes the calls; one line of JSON. `made` are all that ended, `calls` those that were counted.
 pub(crate) fn at_a_rate(order: &Order) -> io::Result<String> {
     let step = Duration::from_secs_f64(1.0 / order.rate);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of calls")]
     let calls = (order.rate * order.seconds) as u32;
     let mut lanes = Lanes::new(order.address, order.request())?;
     for _ in 0..order.connections {
-        lanes.open()?;
+        let lane = lanes.add();
+        lanes.connect(lane)?;
     }
     let before = Duration::from_millis(50);
-    lanes.every(before, step.max(GRAIN))?;
     let start = Instant::now() + before;
+    // Never before a call is due, or that one would wait for the next alarm.
+    lanes.every(before, step.max(GRAIN))?;
     let mut run = Run {
         lanes,
         start,
@@ -80,9 +82,10 @@ impl Run {
         while self.seen.ended < calls {
             let now = Instant::now();
             while made < calls && self.start + self.step * made <= now {
-                self.call(self.start + self.step * made)?;
+                self.waiting.push_back(self.start + self.step * made);
                 made += 1;
             }
+            self.send();
             if now > give_up {
                 self.seen.failed += calls - self.seen.ended;
                 break;
@@ -94,45 +97,41 @@ impl Run {
                     News::Begun(lane, at) => self.count(lane, at, |seen| &mut seen.first_us),
                     News::Whole(lane, at) => {
                         self.count(lane, at, |seen| &mut seen.whole_us);
-                        self.leave(lane)?;
+                        self.seen.ended += 1;
+                        self.free.push_back(lane);
                     }
-                    News::Failed(lane) => {
-                        // A connection that was closed while it was idle has failed no call.
-                        if !self.free.contains(&lane) {
-                            self.seen.failed += 1;
-                            self.leave(lane)?;
-                        }
-                    }
+                    News::Failed(lane) => self.fail(lane),
                 }
             }
+            // Not after the next wait: a call that waits for a lane takes it at once.
+            self.send();
         }
         Ok(())
     }
 
-    /// Makes a call, or lets it wait for a lane.
-    fn call(&mut self, due: Instant) -> io::Result<()> {
-        let Some(lane) = self.free.pop_front() else {
-            self.waiting.push_back(due);
-            return Ok(());
-        };
-        self.due[lane] = due;
-        self.lanes.send(lane)
+    /// Makes the calls that are due, as long as lanes are free.
+    fn send(&mut self) {
+        while !self.free.is_empty()
+            && let Some(due) = self.waiting.pop_front()
+            && let Some(lane) = self.free.pop_front()
+        {
+            self.due[lane] = due;
+            if self.lanes.send(lane).is_err() {
+                self.fail(lane);
+            }
+        }
+    }
+
+    fn fail(&mut self, lane: usize) {
+        self.seen.failed += 1;
+        self.seen.ended += 1;
+        self.free.push_back(lane);
     }
 
     fn count(&mut self, lane: usize, at: Instant, column: impl FnOnce(&mut Seen) -> &mut Vec<u64>) {
         if self.due[lane] >= self.counted_from {
             let us = (at - self.due[lane]).as_micros();
             column(&mut self.seen).push(u64::try_from(us).unwrap_or(u64::MAX));
-        }
-    }
-
-    /// A lane's call has ended: the call that waits longest takes the lane.
-    fn leave(&mut self, lane: usize) -> io::Result<()> {
-        self.seen.ended += 1;
-        self.free.push_back(lane);
-        match self.waiting.pop_front() {
-            Some(due) => self.call(due),
-            None => Ok(()),
         }
     }
 }
@@ -146,7 +145,8 @@ impl Seen {
             of.get(index.min(of.len().saturating_sub(1))).copied().unwrap_or(0)
         };
         format!(
-            r#"{{"calls":{},"seconds":{seconds},"p50_us":{},"p99_us":{},"p999_us":{},"first_p50_us":{},"first_p99_us":{},"failed":{}}}"#,
+            r#"{{"made":{},"calls":{},"seconds":{seconds},"p50_us":{},"p99_us":{},"p999_us":{},"first_p50_us":{},"first_p99_us":{},"failed":{}}}"#,
+            self.ended,
             self.whole_us.len(),
             part(&mut self.whole_us, 0.5),
             part(&mut self.whole_us, 0.99),

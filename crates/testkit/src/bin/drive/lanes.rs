@@ -1,7 +1,7 @@
 //! Connections that each carry one call after another, and an alarm, waited for together by one thread.
 //!
 //! A measurement pays for its generator with the same cores; so there is no runtime and no second thread, and a call
-//! costs four system calls and a share of two more.
+//! costs a write, a read and a share of a wait.
 
 use std::{
     io::{self, Read, Write},
@@ -23,14 +23,17 @@ pub(crate) struct Lanes {
     request: Vec<u8>,
     epoll: OwnedFd,
     alarm: OwnedFd,
-    open: Vec<Lane>,
+    lanes: Vec<Lane>,
     events: Vec<Event>,
     buffer: Vec<u8>,
 }
 
 struct Lane {
-    io: TcpStream,
+    /// `None` after a failure, until the next call.
+    io: Option<TcpStream>,
     answer: Answer,
+    /// A call is under way.
+    busy: bool,
 }
 
 /// What has happened.
@@ -42,7 +45,7 @@ pub(crate) enum News {
     Begun(usize, Instant),
     /// The last one has; the lane is free.
     Whole(usize, Instant),
-    /// The call of this lane has failed, and there is a new connection in its place.
+    /// The call of this lane has failed; the lane is free.
     Failed(usize),
 }
 
@@ -50,13 +53,13 @@ pub(crate) enum News {
 const ALARM: u64 = u64::MAX;
 
 impl Lanes {
-    /// No connection yet, and an alarm that is never due.
+    /// No lane yet, and an alarm that is never due.
     pub(crate) fn new(address: SocketAddr, request: Vec<u8>) -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let alarm = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
         epoll::add(&epoll, &alarm, EventData::new_u64(ALARM), EventFlags::IN)?;
         let events = Vec::with_capacity(256);
-        Ok(Self { address, request, epoll, alarm, open: Vec::new(), events, buffer: vec![0; 64 << 10] })
+        Ok(Self { address, request, epoll, alarm, lanes: Vec::new(), events, buffer: vec![0; 64 << 10] })
     }
 
     /// Lets the alarm go off after some time and then again and again.
@@ -67,32 +70,38 @@ impl Lanes {
         Ok(())
     }
 
-    /// Opens one more lane; its number.
-    pub(crate) fn open(&mut self) -> io::Result<usize> {
-        let number = self.open.len();
-        let io = self.connect(number)?;
-        self.open.push(Lane { io, answer: Answer::default() });
-        Ok(number)
+    /// Adds a lane, which is free; its number. It is connected with its first call.
+    pub(crate) fn add(&mut self) -> usize {
+        self.lanes.push(Lane { io: None, answer: Answer::default(), busy: false });
+        self.lanes.len() - 1
     }
 
-    fn connect(&self, lane: usize) -> io::Result<TcpStream> {
-        let io = TcpStream::connect(self.address)?;
-        io.set_nodelay(true)?;
-        io.set_nonblocking(true)?;
-        epoll::add(&self.epoll, &io, EventData::new_u64(lane as u64), EventFlags::IN)?;
-        Ok(io)
-    }
-
-    /// Makes a call on a free lane.
-    pub(crate) fn send(&mut self, lane: usize) -> io::Result<()> {
-        let Self { open, request, .. } = self;
-        // A request is small beside the buffer of a socket on which nothing else is under way. A connection that the
-        // server has left meanwhile says so when its answer is read.
-        match open[lane].io.write(request) {
-            Ok(count) if count < request.len() => Err(io::ErrorKind::WriteZero.into()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
-            _ => Ok(()),
+    /// Connects a lane, unless it is.
+    pub(crate) fn connect(&mut self, lane: usize) -> io::Result<()> {
+        if self.lanes[lane].io.is_none() {
+            let io = TcpStream::connect(self.address)?;
+            io.set_nodelay(true)?;
+            io.set_nonblocking(true)?;
+            epoll::add(&self.epoll, &io, EventData::new_u64(lane as u64), EventFlags::IN)?;
+            self.lanes[lane].io = Some(io);
         }
+        Ok(())
+    }
+
+    /// Makes a call on a free lane. With an error the lane stays free.
+    pub(crate) fn send(&mut self, lane: usize) -> io::Result<()> {
+        self.connect(lane)?;
+        let Self { lanes, request, .. } = self;
+        let Lane { io, answer, busy } = &mut lanes[lane];
+        // A request is small beside the buffer of a socket on which nothing else is under way.
+        let sent = io.as_ref().map_or(Ok(0), |mut it| it.write(request))?;
+        if sent < request.len() {
+            *io = None;
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        answer.again();
+        *busy = true;
+        Ok(())
     }
 
     /// Waits until something happens, and adds it to `news`.
@@ -104,38 +113,41 @@ impl Lanes {
         for n in 0..self.events.len() {
             match self.events[n].data.u64() {
                 ALARM => {
-                    // Until it has been read it does not go off again.
+                    // Unread, it would wake us again at once.
                     let _ = rustix::io::read(&self.alarm, &mut [0; 8]);
                     news.push(News::Alarm);
                 }
-                lane => self.read(usize::try_from(lane).unwrap_or(usize::MAX), news)?,
+                lane => self.read(usize::try_from(lane).unwrap_or(usize::MAX), news),
             }
         }
         self.events.clear();
         Ok(())
     }
 
-    fn read(&mut self, number: usize, news: &mut Vec<News>) -> io::Result<()> {
-        let lane = &mut self.open[number];
-        let piece = match lane.io.read(&mut self.buffer) {
-            Ok(count) if count > 0 => lane.answer.take(&self.buffer[..count]).ok(),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+    fn read(&mut self, number: usize, news: &mut Vec<News>) {
+        let Self { lanes, buffer, .. } = self;
+        let Lane { io, answer, busy } = &mut lanes[number];
+        let Some(open) = io else { return };
+        let piece = match open.read(buffer) {
+            Ok(count) if count > 0 && *busy => answer.take(&buffer[..count]).ok(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
             _ => None,
         };
         let now = Instant::now();
         let Some(piece) = piece else {
-            let io = self.connect(number)?;
-            self.open[number] = Lane { io, answer: Answer::default() };
-            news.push(News::Failed(number));
-            return Ok(());
+            *io = None;
+            // A connection that was closed while nobody used it has failed no call.
+            if std::mem::take(busy) {
+                news.push(News::Failed(number));
+            }
+            return;
         };
         if piece.begun {
             news.push(News::Begun(number, now));
         }
         if piece.whole {
-            lane.answer.again();
+            *busy = false;
             news.push(News::Whole(number, now));
         }
-        Ok(())
     }
 }
