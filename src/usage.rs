@@ -277,7 +277,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use control::WallClock as _;
-    use limiter::{Micros, Surge};
+    use limiter::{CellLimits, Decision, Demand, LiveUse, Micros, Surge, Use, WorkspaceSlot};
+    use store::{model::ModelRow, workspace::LimitRow};
 
     use super::*;
 
@@ -298,14 +299,142 @@ mod tests {
         }
     }
 
-    async fn requests_after_a_start(store: &Store) -> u64 {
+    async fn empty(folder: &tempfile::TempDir) -> Store {
+        let store = Store::open(&format!("sqlite://{}/sluice.db", folder.path().display())).await.expect("it opens");
+        store.migrate().await.expect("it can be written");
+        store
+    }
+
+    async fn left_behind(store: &Store, beat: Heartbeat, changes: Vec<UsageRow>) {
+        let flush = UsageFlush { node: NODE.to_owned(), beat, changes, forget_before_us: None };
+        let mut tx = store.begin().await.expect("it can be written");
+        tx.flush_usage(&flush).await.expect("it can be written");
+        tx.commit().await.expect("it can be written");
+    }
+
+    /// What is charged to the model after a start, and the stamp of what is held back.
+    async fn start(store: &Store, models: Vec<ModelRow>, grants: Vec<LimitRow>) -> (LiveUse, Option<Micros>) {
         let ledger = Ledger::flushed(Arc::new(SystemClock), Surge::default());
         let (revision, next_change_ms) = (0, None);
-        let (providers, models, workspaces, keys) = Default::default();
-        let rows =
-            SnapshotRows { revision, next_change_ms, providers, models, workspaces, grants: BTreeMap::new(), keys };
-        restore(store, &ledger, &rows, NODE, control::SystemWallClock.now_ms()).await.expect("it can be read");
-        ledger.cell(&AccountId::new("a"), &ModelCode::parse("m").expect("a name")).live().account.requests_minute
+        let (providers, workspaces, keys) = Default::default();
+        let grants = BTreeMap::from([("w".to_owned(), grants)]);
+        let rows = SnapshotRows { revision, next_change_ms, providers, models, workspaces, grants, keys };
+        let now_ms = control::SystemWallClock.now_ms();
+        let blackout = restore(store, &ledger, &rows, NODE, now_ms).await.expect("it can be read");
+        let cell = ledger.cell(&AccountId::new("a"), &ModelCode::parse("m").expect("a name"));
+        (cell.live(), blackout)
+    }
+
+    fn limited(rpm: i64, tpm: i64) -> ModelRow {
+        ModelRow {
+            account_id: "a".to_owned(),
+            code: "m".to_owned(),
+            provider_id: "p".to_owned(),
+            provider_name: "provider".to_owned(),
+            upstream: "m".to_owned(),
+            metering: "tokens".to_owned(),
+            rpm,
+            tpm: Some(tpm),
+            tpm_upper_limit: None,
+            backup: None,
+            fallback: false,
+            default_output_tokens: 1024,
+            first_byte_timeout_s: None,
+            stream_silence_s: None,
+            created_at: 0,
+            revision: 0,
+            increase_id: None,
+            increase_tpm: None,
+            increase_valid_until: None,
+            learned_factor_ppm: None,
+            learned_output_tokens: None,
+        }
+    }
+
+    const MINUTE_US: i64 = 60_000_000;
+
+    struct World {
+        usage: Usage,
+        cell: Arc<limiter::CellHandle>,
+        seconds: Arc<Seconds>,
+    }
+
+    impl World {
+        fn new(durability: Durability, blackout: Option<Micros>) -> Self {
+            let ledger = Arc::new(Ledger::flushed(Arc::new(SystemClock), Surge::default()));
+            assert_eq!(ledger.workspace(&WorkspaceId::new("w")), WorkspaceSlot(0));
+            let cell = ledger.cell(&AccountId::new("a"), &ModelCode::parse("m").expect("a name"));
+            let seconds = Arc::new(Seconds::new(0));
+            let usage = Usage::new(ledger, Arc::clone(&seconds), NODE.to_owned(), durability).after(blackout);
+            Self { usage, cell, seconds }
+        }
+
+        fn call(&self) -> Decision {
+            self.cell.admit(WorkspaceSlot(0), &CellLimits::default(), Demand::default())
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_not_written_again_and_what_a_start_gives_back_is_not_deleted() {
+        let mut world = World::new(Durability::Relaxed, None);
+        let _open = world.call();
+        let usage = &mut world.usage;
+        let flush = usage.flush(0, false).expect("there is a charge");
+        assert_eq!(flush.changes.iter().map(|it| (it.requests, it.workspace_requests)).collect::<Vec<_>>(), [(1, 1)]);
+        assert!(flush.changes.iter().all(|it| it.tokens > 0 && it.tokens == it.workspace_tokens));
+        assert!(flush.forget_before_us.is_some_and(|it| it <= (flush.beat.at_us - MINUTE_US).max(0)));
+        assert_eq!(usage.flush(0, false).map(|it| it.changes.len()), Some(1), "nobody has said that it was written");
+        usage.written(&flush);
+        assert_eq!(usage.flush(0, true).map(|it| it.changes.len()), Some(0));
+    }
+
+    #[test]
+    fn under_strict_durability_nothing_is_admitted_that_a_crash_could_forget() {
+        for (durability, admits) in [(Durability::Relaxed, true), (Durability::Strict, false)] {
+            let mut world = World::new(durability, None);
+            let mut flush = world.usage.flush(0, false).expect("a sign of life");
+            flush.beat.at_us -= 2_000_000;
+            world.usage.written(&flush);
+            assert_eq!(matches!(world.call(), Decision::Admitted(..)), admits, "{durability:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_held_back_is_kept_and_shown_to_nobody() {
+        let at = SystemClock.now();
+        let mut world = World::new(Durability::Relaxed, Some(at));
+        world.cell.black_out(at, limits(Some(600), Some(6_000)), &[]);
+        let flush = world.usage.flush(0, false).expect("there is a charge");
+        assert_eq!(flush.changes.iter().map(|it| (it.requests, it.tokens)).collect::<Vec<_>>(), [(10, 100)]);
+        let key = world.cell.key();
+        assert_eq!(world.seconds.of(&key.account, &key.model, None).seconds, []);
+    }
+
+    #[tokio::test]
+    async fn after_an_unclean_stop_a_second_of_every_limit_is_held_back_from_a_second_after_the_last_sign_of_life() {
+        for clean in [false, true] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let store = empty(&folder).await;
+            let (at_us, at_ms) = (signed(SystemClock.now().0) - 5_000_000, control::SystemWallClock.now_ms() - 5_000);
+            left_behind(&store, Heartbeat { boot: boot(), at_us, at_ms, clean }, Vec::new()).await;
+            let own = LimitRow {
+                workspace_id: "w".to_owned(),
+                account_id: "a".to_owned(),
+                model_code: "m".to_owned(),
+                rpm: Some(120),
+                tpm: Some(1_200),
+            };
+            let (live, blackout) = start(&store, vec![limited(600, 6_000)], vec![own]).await;
+            let use_of = |it: Use| (it.requests_minute, it.tokens_minute);
+            let workspaces: Vec<_> = live.workspaces.iter().map(|it| use_of(it.1)).collect();
+            let found = (use_of(live.account), workspaces, blackout);
+            let expected = if clean {
+                ((0, 0), vec![], None)
+            } else {
+                ((10, 100), vec![(2, 20)], Some(Micros(unsigned(at_us + 1_000_000))))
+            };
+            assert_eq!(found, expected, "clean: {clean}");
+        }
     }
 
     #[tokio::test]
@@ -313,18 +442,14 @@ mod tests {
         // Ten seconds ago, and at a time that is still to come because the wall clock was set back.
         for (ago_ms, expected) in [(10_000, 3), (-3_600_000, 7)] {
             let folder = tempfile::tempdir().expect("a folder");
-            let store =
-                Store::open(&format!("sqlite://{}/sluice.db", folder.path().display())).await.expect("it opens");
-            store.migrate().await.expect("it can be written");
+            let store = empty(&folder).await;
             let at_ms = control::SystemWallClock.now_ms() - ago_ms;
             let beat = Heartbeat { boot: "another".to_owned(), at_us: THERE_US, at_ms, clean: true };
             let changes = vec![row(THERE_US - 2_000_000, 3), row(THERE_US - 55_000_000, 4)];
-            let flush = UsageFlush { node: NODE.to_owned(), beat, changes, forget_before_us: None };
-            let mut tx = store.begin().await.expect("it can be written");
-            tx.flush_usage(&flush).await.expect("it can be written");
-            tx.commit().await.expect("it can be written");
-            for start in 1..=3 {
-                assert_eq!(requests_after_a_start(&store).await, expected, "start {start}, {ago_ms} ms later");
+            left_behind(&store, beat, changes).await;
+            for number in 1..=3 {
+                let (live, _) = start(&store, Vec::new(), Vec::new()).await;
+                assert_eq!(live.account.requests_minute, expected, "start {number}, {ago_ms} ms later");
             }
             let beat = store.read().await.expect("it can be read").heartbeat(NODE).await.expect("it can be read");
             let beat = beat.expect("it was written");
