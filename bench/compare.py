@@ -7,6 +7,7 @@ one run mean anything. CPU is that of a gateway's whole process tree. Nothing is
 
 import argparse
 import json
+import math
 import os
 import pathlib
 import platform
@@ -106,7 +107,11 @@ def table(title, rows, verdict):
     names = list(next(iter(rows.values())))
     lines = [f"| {title} | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
     for target, row in rows.items():
-        cells = [f"{row[name]:,.{2 if 'chunk' in name else 1 if name.startswith(('cpu', 'mem')) else 0}f}" for name in names]
+        cells = [
+            "—" if math.isnan(row[name])
+            else f"{row[name]:,.{2 if 'chunk' in name else 1 if name.startswith(('cpu', 'mem')) else 0}f}"
+            for name in names
+        ]
         lines.append(f"| {target} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", verdict])
 
@@ -126,17 +131,28 @@ def full_speed(title, connections, streamed=False):
 
 def fixed_rates(stage, args):
     """Shares of what Sluice answers in a closed loop, with how much of the machine that is. At times of their own calls cost
-    everybody more than in bunches, so that half of the calls is more than half of the work."""
+    everybody more than in bunches, so that half of the calls is more than half of the work. One thread is generator and
+    provider: of three threads on two cores, two would share one, and wait for each other's slices whatever they do."""
     full = closed_loop(stage.targets["sluice"], 16, args.seconds)["calls/s"]
     parts = []
-    for share in (1 / 4, 3 / 8, 1 / 2):
-        rate = round(full * share, -2)
-        rows = rounds(stage, args, lambda it: with_machine(lambda: open_loop(it, rate, args.seconds)))
-        added = {name: rows[name]["p99 us"] - rows["direct"]["p99 us"] for name in ("sluice", "nginx")}
-        parts.append(table(f"{rate:,.0f} calls/s, {share:.3g} of {full:,.0f}", rows, (
-            f"Of what Sluice answered at 16 connections just before. p99 {added['sluice']:.0f} µs over direct, "
-            f"nginx's {added['nginx']:.0f} µs over it."
-        )))
+    with stage.without_provider() as provider:
+        for share in (1 / 4, 1 / 2, 3 / 4):
+            rate = round(full * share, -2)
+
+            def measure(target):
+                port, pid, key = target
+                if port != stage.provider:
+                    return with_machine(lambda: open_loop(target, rate, args.seconds, provide=provider))
+                # Only the generator is there, and its CPU and memory are of no interest.
+                figures = with_machine(lambda: open_loop((port, os.getpid(), key), rate, args.seconds, provide=provider))
+                return figures | {"cpu us/call": math.nan, "memory MiB": math.nan}
+
+            rows = rounds(stage, args, measure)
+            added = {name: rows[name]["p99 us"] - rows["direct"]["p99 us"] for name in ("sluice", "nginx")}
+            parts.append(table(f"{rate:,.0f} calls/s, {share:.3g} of {full:,.0f}", rows, (
+                f"Of what Sluice answered at 16 connections just before. p99 {added['sluice']:.0f} µs over direct, "
+                f"nginx's {added['nginx']:.0f} µs over it."
+            )))
     return "\n\n".join(parts)
 
 

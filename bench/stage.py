@@ -1,5 +1,6 @@
 """What is measured: the stand-in provider, nginx and Sluice as processes of their own, and what the system says of them."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -94,9 +95,9 @@ class Stage:
     def __init__(self, folder, threads):
         self.folder, self.processes = folder, []
         self.provider = free_port()
-        stand_in = self.start([BUILT / "stand-in", "--listen", f"127.0.0.1:{self.provider}", "--log", "0", "--threads", threads], self.provider)
+        self.stand_in = [BUILT / "stand-in", "--listen", f"127.0.0.1:{self.provider}", "--log", "0", "--threads", threads]
         self.targets = {
-            "direct": (self.provider, stand_in.pid, ""),
+            "direct": (self.provider, self.start(self.stand_in, self.provider).pid, ""),
             "nginx": self.nginx(threads),
             "sluice": self.sluice(threads),
         }
@@ -140,6 +141,18 @@ class Stage:
         key = command("key", "create", "--workspace", "bench")
         process = self.start([BUILT / "sluice", "serve"], gateway, env=environment)
         return gateway, process.pid, key
+
+    @contextlib.contextmanager
+    def without_provider(self):
+        """Its address is free, for a generator that is the provider as well."""
+        stand_in = self.processes.pop(0)
+        stand_in.terminate()
+        stand_in.wait()
+        try:
+            yield f"127.0.0.1:{self.provider}"
+        finally:
+            self.targets["direct"] = (self.provider, self.start(self.stand_in, self.provider).pid, "")
+            self.processes.insert(0, self.processes.pop())
 
     def stop(self):
         for process in reversed(self.processes):

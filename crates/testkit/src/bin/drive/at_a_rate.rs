@@ -53,6 +53,9 @@ pub(crate) fn at_a_rate(order: &Order) -> io::Result<String> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of calls")]
     let calls = (order.rate * order.seconds) as u32;
     let mut lanes = Lanes::new(order.address, order.request())?;
+    if let Some(address) = order.provide {
+        lanes.provide(address)?;
+    }
     for _ in 0..order.connections {
         let lane = lanes.add();
         lanes.connect(lane)?;

@@ -16,7 +16,10 @@ use rustix::{
     time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime},
 };
 
-use crate::answer::Answer;
+use crate::{
+    message::Message,
+    provider::{self, Provider},
+};
 
 pub(crate) struct Lanes {
     address: SocketAddr,
@@ -24,6 +27,7 @@ pub(crate) struct Lanes {
     epoll: OwnedFd,
     alarm: OwnedFd,
     lanes: Vec<Lane>,
+    provider: Option<Provider>,
     events: Vec<Event>,
     buffer: Vec<u8>,
 }
@@ -31,7 +35,7 @@ pub(crate) struct Lanes {
 struct Lane {
     /// `None` after a failure, until the next call.
     io: Option<TcpStream>,
-    answer: Answer,
+    answer: Message,
     /// A call is under way.
     busy: bool,
 }
@@ -59,7 +63,16 @@ impl Lanes {
         let alarm = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
         epoll::add(&epoll, &alarm, EventData::new_u64(ALARM), EventFlags::IN)?;
         let events = Vec::with_capacity(256);
-        Ok(Self { address, request, epoll, alarm, lanes: Vec::new(), events, buffer: vec![0; 64 << 10] })
+        Ok(Self {
+            address,
+            request,
+            epoll,
+            alarm,
+            lanes: Vec::new(),
+            provider: None,
+            events,
+            buffer: vec![0; 64 << 10],
+        })
     }
 
     /// Lets the alarm go off after some time and then again and again.
@@ -70,9 +83,15 @@ impl Lanes {
         Ok(())
     }
 
+    /// Is the provider too, from now on.
+    pub(crate) fn provide(&mut self, address: SocketAddr) -> io::Result<()> {
+        self.provider = Some(Provider::listen(address, &self.epoll)?);
+        Ok(())
+    }
+
     /// Adds a lane, which is free; its number. It is connected with its first call.
     pub(crate) fn add(&mut self) -> usize {
-        self.lanes.push(Lane { io: None, answer: Answer::default(), busy: false });
+        self.lanes.push(Lane { io: None, answer: Message::answer(), busy: false });
         self.lanes.len() - 1
     }
 
@@ -116,6 +135,13 @@ impl Lanes {
                     // Unread, it would wake us again at once.
                     let _ = rustix::io::read(&self.alarm, &mut [0; 8]);
                     news.push(News::Alarm);
+                }
+                provider::LISTENER => {
+                    self.provider.as_mut().map_or(Ok(()), |it| it.accept(&self.epoll))?;
+                }
+                of if of & provider::CALLED != 0 => {
+                    let connection = usize::try_from(of & !provider::CALLED).unwrap_or(usize::MAX);
+                    self.provider.iter_mut().for_each(|it| it.serve(connection, &mut self.buffer));
                 }
                 lane => self.read(usize::try_from(lane).unwrap_or(usize::MAX), news),
             }

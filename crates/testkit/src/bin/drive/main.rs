@@ -1,10 +1,11 @@
 //! Chat completions from outside, for measurements that a closed loop cannot make: at a fixed rate, whatever the answers
 //! take, or as many streams at once as asked for. Prints one line of JSON.
 
-mod answer;
 mod at_a_rate;
 mod hold;
 mod lanes;
+mod message;
+mod provider;
 
 use std::{
     env::args,
@@ -13,7 +14,7 @@ use std::{
 };
 
 const USAGE: &str = "usage: drive ADDRESS [--key KEY] [--connections N] [--stream] [--act BEHAVIOUR] \
-                     (--rate CALLS_A_SECOND --seconds N | --hold)";
+                     (--rate CALLS_A_SECOND --seconds N [--provide ADDRESS] | --hold)";
 
 /// What to do.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct Order {
     rate: f64,
     seconds: f64,
     hold: bool,
+    /// Where this is the provider behind what it calls.
+    provide: Option<SocketAddr>,
 }
 
 fn main() -> ExitCode {
@@ -58,6 +61,7 @@ fn read(mut args: impl Iterator<Item = String>) -> Result<Order, String> {
         rate: 0.0,
         seconds: 0.0,
         hold: false,
+        provide: None,
     };
     while let Some(name) = args.next() {
         match name.as_str() {
@@ -69,6 +73,9 @@ fn read(mut args: impl Iterator<Item = String>) -> Result<Order, String> {
                 match name.as_str() {
                     "--key" => order.key = value,
                     "--act" => order.act = Some(value),
+                    "--provide" => {
+                        order.provide = Some(value.parse().map_err(|_| format!("{value} is no address with a port"))?);
+                    }
                     "--rate" => order.rate = number()?,
                     "--seconds" => order.seconds = number()?,
                     "--connections" => {

@@ -1,16 +1,17 @@
-//! As much of an HTTP answer as has to be understood to know when it begins and when it is whole.
+//! As much of an HTTP message as has to be understood to know when its body begins and when it is whole.
 
-/// One answer while it comes in.
-#[derive(Debug, Default)]
-pub(crate) struct Answer {
+/// One message while it comes in.
+#[derive(Debug)]
+pub(crate) struct Message {
+    /// What its first line begins with, if it is a good one.
+    good: &'static [u8],
     head: Vec<u8>,
     begun: bool,
     part: Part,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 enum Part {
-    #[default]
     Head,
     /// A body of known length, with the bytes that are still to come.
     Counted(usize),
@@ -21,8 +22,8 @@ enum Part {
 /// What a chunked body ends with. The stand-in's bodies have no CR in them, so nothing else looks like it.
 const END: [u8; 5] = *b"0\r\n\r\n";
 
-/// What one piece of an answer was.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// What one piece of a message was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Piece {
     /// It held the first byte of the body.
     pub begun: bool,
@@ -30,11 +31,25 @@ pub(crate) struct Piece {
     pub whole: bool,
 }
 
-/// The answer is no 200, its head says nothing of its length, or it is longer than that.
+/// The message is none of the kind, its head says nothing of its length, or it is longer than that.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Broken;
 
-impl Answer {
+impl Message {
+    /// An answer, of which only a 200 is a good one.
+    pub(crate) fn answer() -> Self {
+        Self::beginning(b"HTTP/1.1 200")
+    }
+
+    /// A call, of whatever.
+    pub(crate) fn request() -> Self {
+        Self::beginning(b"POST /")
+    }
+
+    fn beginning(good: &'static [u8]) -> Self {
+        Self { good, head: Vec::new(), begun: false, part: Part::Head }
+    }
+
     /// Takes what has just been read.
     pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<Piece, Broken> {
         let mut body = bytes;
@@ -47,7 +62,7 @@ impl Answer {
                 return Ok(Piece::default());
             };
             let end = from + end + 4;
-            self.part = part(&self.head[..end])?;
+            self.part = part(&self.head[..end], self.good)?;
             body = &bytes[end - before..];
         }
         let whole = match &mut self.part {
@@ -68,7 +83,7 @@ impl Answer {
         Ok(Piece { begun, whole })
     }
 
-    /// Makes ready for the next answer of the same connection.
+    /// Makes ready for the next message of the same connection.
     pub(crate) fn again(&mut self) {
         self.head.clear();
         (self.begun, self.part) = (false, Part::Head);
@@ -76,9 +91,9 @@ impl Answer {
 }
 
 /// What kind of body follows a head.
-fn part(head: &[u8]) -> Result<Part, Broken> {
+fn part(head: &[u8], good: &[u8]) -> Result<Part, Broken> {
     let mut lines = head.split(|it| *it == b'\n');
-    if !lines.next().is_some_and(|it| it.starts_with(b"HTTP/1.1 200")) {
+    if !lines.next().is_some_and(|it| it.starts_with(good)) {
         return Err(Broken);
     }
     let mut chunked = false;
@@ -104,7 +119,7 @@ mod tests {
 
     /// Which bytes of an answer began its body and made it whole, when it comes in pieces of `size`.
     fn pieces(of: &[u8], size: usize) -> (Vec<usize>, Vec<usize>) {
-        let (mut answer, mut begun, mut whole) = (Answer::default(), Vec::new(), Vec::new());
+        let (mut answer, mut begun, mut whole) = (Message::answer(), Vec::new(), Vec::new());
         for (n, bytes) in of.chunks(size).enumerate() {
             let piece = answer.take(bytes).expect("a good answer");
             if piece.begun {
@@ -130,11 +145,20 @@ mod tests {
 
     #[test]
     fn the_next_answer_of_a_connection_is_read_anew() {
-        let mut answer = Answer::default();
+        let mut answer = Message::answer();
         for of in [COUNTED, CHUNKED, COUNTED] {
             assert_eq!(answer.take(of), Ok(Piece { begun: true, whole: true }));
             answer.again();
         }
+    }
+
+    #[test]
+    fn a_call_is_whole_with_its_body() {
+        let call = b"POST /v1/chat/completions HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}";
+        let mut message = Message::request();
+        assert_eq!(message.take(&call[..50]), Ok(Piece::default()));
+        assert_eq!(message.take(&call[50..]), Ok(Piece { begun: true, whole: true }));
+        assert_eq!(Message::request().take(b"GET / HTTP/1.1\r\n\r\n"), Err(Broken));
     }
 
     #[test]
@@ -144,7 +168,7 @@ mod tests {
             "HTTP/1.1 200 OK\r\n\r\n",
             "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nlong",
         ] {
-            assert_eq!(Answer::default().take(answer.as_bytes()), Err(Broken));
+            assert_eq!(Message::answer().take(answer.as_bytes()), Err(Broken));
         }
     }
 }
