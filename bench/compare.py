@@ -20,7 +20,7 @@ import time
 import urllib.request
 from datetime import datetime, timezone
 
-from stage import BUILT, HERE, ROOT, Stage, cpu_s, machine, resident_mib
+from stage import BUILT, HERE, ROOT, Stage, cpu_s, resident_mib
 
 CALL = {"model": "qwen-plus", "messages": [{"role": "user", "content": "Who are you?"}]}
 
@@ -51,14 +51,6 @@ def measured(pid, run):
         figures |= {"first byte p50 us": result["first_p50_us"], "first byte p99 us": result["first_p99_us"]}
     figures["cpu us/call"] = (cpu_s(pid) - before) / made * 1e6
     return figures | {"memory MiB": resident_mib(pid), "failed": result["failed"]}
-
-
-def with_machine(measure):
-    """The same figures, and how much of all cores was busy or taken by other machines of the host meanwhile."""
-    before = machine()
-    figures = measure()
-    busy, whole = (after - it for after, it in zip(machine(), before))
-    return figures | {"machine %": busy / whole * 100}
 
 
 def closed_loop(target, connections, seconds, streamed=False, act=""):
@@ -130,9 +122,9 @@ def full_speed(title, connections, streamed=False):
 
 
 def fixed_rates(stage, args):
-    """Shares of what Sluice answers in a closed loop, with how much of the machine that is. At times of their own calls cost
-    everybody more than in bunches, so that half of the calls is more than half of the work. One thread is generator and
-    provider: of three threads on two cores, two would share one, and wait for each other's slices whatever they do."""
+    """Shares of what Sluice answers in a closed loop. At times of their own calls cost everybody more than in bunches, so that
+    half of the calls is more than half of the work. One thread is generator and provider: of three threads on two cores, two
+    would share one, and wait for each other's slices whatever they do."""
     full = closed_loop(stage.targets["sluice"], 16, args.seconds)["calls/s"]
     parts = []
     with stage.without_provider() as provider:
@@ -142,9 +134,9 @@ def fixed_rates(stage, args):
             def measure(target):
                 port, pid, key = target
                 if port != stage.provider:
-                    return with_machine(lambda: open_loop(target, rate, args.seconds, provide=provider))
+                    return open_loop(target, rate, args.seconds, provide=provider)
                 # Only the generator is there, and its CPU and memory are of no interest.
-                figures = with_machine(lambda: open_loop((port, os.getpid(), key), rate, args.seconds, provide=provider))
+                figures = open_loop((port, os.getpid(), key), rate, args.seconds, provide=provider)
                 return figures | {"cpu us/call": math.nan, "memory MiB": math.nan}
 
             rows = rounds(stage, args, measure)

@@ -57,13 +57,6 @@ def cpu_s(root):
     return sum(stat(pid)[1] for pid in tree(root))
 
 
-def machine():
-    """Busy and all ticks of all cores since the start of the system."""
-    ticks = [int(it) for it in pathlib.Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
-    idle = ticks[3] + ticks[4]
-    return sum(ticks) - idle, sum(ticks)
-
-
 def resident_mib(root):
     def of(pid):
         return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1])
