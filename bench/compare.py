@@ -41,16 +41,16 @@ def ask(port, key, **more):
 
 
 def measured(pid, run):
-    """What `run` came to, with the CPU that the process `pid` and its children spent meanwhile."""
-    before = cpu_s(pid)
+    """What `run` came to, with the CPU that the process `pid` and its children spent meanwhile; `None` for nobody's."""
+    before = cpu_s(pid) if pid else math.nan
     result = run()
     # A generator may make calls that it does not count; they cost as much.
     made = max(result.get("made", result["calls"]), 1)
     figures = {"calls/s": result["calls"] / result["seconds"], "p50 us": result["p50_us"], "p99 us": result["p99_us"]}
     if "first_p50_us" in result:
         figures |= {"first byte p50 us": result["first_p50_us"], "first byte p99 us": result["first_p99_us"]}
-    figures["cpu us/call"] = (cpu_s(pid) - before) / made * 1e6
-    return figures | {"memory MiB": resident_mib(pid), "failed": result["failed"]}
+    figures["cpu us/call"] = ((cpu_s(pid) if pid else math.nan) - before) / made * 1e6
+    return figures | {"memory MiB": resident_mib(pid) if pid else math.nan, "failed": result["failed"]}
 
 
 def closed_loop(target, connections, seconds, streamed=False, act=""):
@@ -83,16 +83,22 @@ def open_loop(target, rate, seconds, connections=64, **more):
     return measured(pid, run)
 
 
-def rounds(stage, args, measure):
-    """The medians of interleaved rounds, for each target; of what failed, all."""
+def gathered(stage, args, measure):
+    """What interleaved rounds came to, for each target."""
     seen = {name: [] for name in stage.targets}
     for _ in range(args.rounds):
         for name, target in stage.targets.items():
             seen[name].append(measure(target))
-    def one(of, what):
-        return (sum if what == "failed" else statistics.median)(it[what] for it in of)
+    return seen
 
-    return {name: {what: one(of, what) for what in of[0]} for name, of in seen.items()}
+
+def medians(of):
+    """The median of each figure; of what failed, all."""
+    return {what: (sum if what == "failed" else statistics.median)(it[what] for it in of) for what in of[0]}
+
+
+def rounds(stage, args, measure):
+    return {name: medians(of) for name, of in gathered(stage, args, measure).items()}
 
 
 def table(title, rows, verdict):
@@ -125,26 +131,26 @@ def fixed_rates(stage, args):
     """Shares of what Sluice answers in a closed loop. At times of their own calls cost everybody more than in bunches, so that
     half of the calls is more than half of the work. One thread is generator and provider: of three threads on two cores, two
     would share one, and wait for each other's slices whatever they do."""
-    full = closed_loop(stage.targets["sluice"], 16, args.seconds)["calls/s"]
+    full = statistics.median(
+        closed_loop(stage.targets["sluice"], 16, args.seconds)["calls/s"] for _ in range(args.rounds)
+    )
     parts = []
     with stage.without_provider() as provider:
         for share in (1 / 4, 1 / 2, 3 / 4):
             rate = round(full * share, -2)
-
-            def measure(target):
-                port, pid, key = target
-                if port != stage.provider:
-                    return open_loop(target, rate, args.seconds, provide=provider)
-                # Only the generator is there, and its CPU and memory are of no interest.
-                figures = open_loop((port, os.getpid(), key), rate, args.seconds, provide=provider)
-                return figures | {"cpu us/call": math.nan, "memory MiB": math.nan}
-
-            rows = rounds(stage, args, measure)
-            added = {name: rows[name]["p99 us"] - rows["direct"]["p99 us"] for name in ("sluice", "nginx")}
-            parts.append(table(f"{rate:,.0f} calls/s, {share:.3g} of {full:,.0f}", rows, (
-                f"Of what Sluice answered at 16 connections just before. p99 {added['sluice']:.0f} µs over direct, "
-                f"nginx's {added['nginx']:.0f} µs over it."
-            )))
+            seen = gathered(stage, args, lambda it: open_loop(it, rate, args.seconds, provide=provider))
+            of_each_round = {
+                name: sorted(own["p99 us"] - direct["p99 us"] for own, direct in zip(seen[name], seen["direct"]))
+                for name in ("sluice", "nginx")
+            }
+            added = {
+                name: f"{statistics.median(it):.0f} µs ({it[0]:.0f} to {it[-1]:.0f})" for name, it in of_each_round.items()
+            }
+            parts.append(table(
+                f"{rate:,.0f} calls/s, {share:.3g} of {full:,.0f}", {name: medians(of) for name, of in seen.items()},
+                f"Of what Sluice answered at 16 connections just before. p99 of a round over that of its direct calls: "
+                f"{added['sluice']}, nginx's {added['nginx']}.",
+            ))
     return "\n\n".join(parts)
 
 
@@ -188,7 +194,8 @@ def slow_streams(stage, _args):
     ended = result["held"] - json.loads(end)["alive"]
     each = (during - before) * 1024 / max(result["held"], 1)
     return (
-        f"{result['held']:,} slow streams at once, one event a second each, {result['failed']} failed and {ended} ended meanwhile: from {before:.1f} to "
+        f"{result['held']:,} slow streams at once, one event a second each, {result['failed']} failed and {ended} ended "
+        f"meanwhile: from {before:.1f} to "
         f"{during:.1f} MiB, {each:.1f} KiB each beside the sockets; {busy * 100:.0f} % of a core."
     )
 

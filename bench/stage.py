@@ -141,6 +141,7 @@ class Stage:
         stand_in = self.processes.pop(0)
         stand_in.terminate()
         stand_in.wait()
+        self.targets["direct"] = (self.provider, None, "")
         try:
             yield f"127.0.0.1:{self.provider}"
         finally:

@@ -174,7 +174,7 @@ fn one_call(ledger: &Ledger, cell: u32) {
 #[test]
 fn a_cell_costs_less_than_half_a_kilobyte_between_calls_and_nothing_when_idle() {
     // Beside its name and its calls. A cell that is called in every tick has the buffers for what is kept all the time: 640
-    // bytes beside some 20,000 of its calls.
+    // bytes, beside some 20,000 bytes of calls.
     let charges = Keeping { charges: true, journal: false };
     let journal = Keeping { charges: false, journal: true };
     for (keeping, called_every, most) in

@@ -46,6 +46,8 @@ pub(crate) fn hold(order: &Order) -> io::Result<()> {
                     opened += 1;
                 }
                 News::Alarm => {}
+                // Too late to be held: it was told as failed.
+                News::Begun(..) if told => {}
                 News::Begun(lane, _) => {
                     begun[lane] = true;
                     held += 1;

@@ -113,10 +113,10 @@ impl Lanes {
         let Self { lanes, request, .. } = self;
         let Lane { io, answer, busy } = &mut lanes[lane];
         // A request is small beside the buffer of a socket on which nothing else is under way.
-        let sent = io.as_ref().map_or(Ok(0), |mut it| it.write(request))?;
-        if sent < request.len() {
+        let sent = io.as_ref().map_or(Ok(0), |mut it| it.write(request));
+        if !sent.as_ref().is_ok_and(|count| *count == request.len()) {
             *io = None;
-            return Err(io::ErrorKind::WriteZero.into());
+            return Err(sent.err().unwrap_or_else(|| io::ErrorKind::WriteZero.into()));
         }
         answer.again();
         *busy = true;
@@ -162,7 +162,7 @@ impl Lanes {
         let now = Instant::now();
         let Some(piece) = piece else {
             *io = None;
-            // A connection that was closed while nobody used it has failed no call.
+            // A connection whose end was read while nobody used it has failed no call.
             if std::mem::take(busy) {
                 news.push(News::Failed(number));
             }

@@ -86,6 +86,11 @@ fn read(mut args: impl Iterator<Item = String>) -> Result<Order, String> {
             }
         }
     }
+    if order.provide.is_some() && (order.stream || order.act.is_some() || order.connections > 100) {
+        return Err(
+            "as a provider this answers whole, says always the same, and takes a hundred connections at once".into()
+        );
+    }
     if order.connections == 0 || !(order.hold || order.rate > 0.0 && order.seconds > 0.0) {
         return Err("a rate and a time, or --hold, are needed, and at least one connection".into());
     }

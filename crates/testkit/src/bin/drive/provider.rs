@@ -43,6 +43,8 @@ impl Provider {
             let io = match self.listener.accept() {
                 Ok((io, _)) => io,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                // Somebody who has left already.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
                 Err(error) => return Err(error),
             };
             io.set_nodelay(true)?;
@@ -52,8 +54,8 @@ impl Provider {
         }
     }
 
-    /// Reads what a connection has sent, and answers once the call is whole. What it does not understand it leaves: the
-    /// gateway then says so to the generator.
+    /// Reads what a connection has sent, and answers once the call is whole. A connection on which it understands nothing it
+    /// closes: the gateway then says so to the generator.
     pub(crate) fn serve(&mut self, connection: usize, buffer: &mut [u8]) {
         let Some((io, call)) = self.open[connection].as_mut() else { return };
         let piece = match io.read(buffer) {
