@@ -98,6 +98,7 @@ def medians(of):
 
 
 def rounds(stage, args, measure):
+    """The medians of interleaved rounds, for each target."""
     return {name: medians(of) for name, of in gathered(stage, args, measure).items()}
 
 

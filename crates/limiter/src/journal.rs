@@ -68,9 +68,11 @@ pub(crate) enum Record {
     },
 }
 
-/// What every buffer has room for, in bytes of records and in scopes: a call with its settlement, the account and one
-/// workspace. A buffer that was shrunk to less would have to grow again with the next call.
-const ROOM: (usize, usize) = (64, 2);
+/// Bytes of records that every buffer has room for: a call with its limits and its settlement. A buffer that was shrunk to
+/// less would have to grow again with the next call.
+const RECORDS: usize = 64;
+/// Scopes that every buffer has room for: the account and one workspace.
+const SCOPES: usize = 2;
 
 /// The records of one cell since it was drained.
 #[derive(Debug, Default)]
@@ -141,7 +143,7 @@ impl Journal {
         }
         into.extend_from_slice(&self.records);
         // Room for twice as many stays; thousands of cells must not keep that of their busiest tenth of a second.
-        let (records, stated) = (self.records.len().max(ROOM.0), self.stated.len().max(ROOM.1));
+        let (records, stated) = (self.records.len().max(RECORDS), self.stated.len().max(SCOPES));
         self.records.clear();
         self.stated.clear();
         if self.records.capacity() > 2 * records {
@@ -160,8 +162,8 @@ impl Buffer for Journal {
     }
 
     fn release(&mut self) {
-        self.records.shrink_to(ROOM.0);
-        self.stated.shrink_to(ROOM.1);
+        self.records.shrink_to(RECORDS);
+        self.stated.shrink_to(SCOPES);
     }
 }
 

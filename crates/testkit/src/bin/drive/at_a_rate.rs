@@ -106,8 +106,6 @@ impl Run {
                     News::Failed(lane) => self.fail(lane),
                 }
             }
-            // Not after the next wait: a call that waits for a lane takes it at once.
-            self.send();
         }
         Ok(())
     }
