@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sqlx::FromRow;
 
-use crate::{Conn, Result, Store, Tx, connect::Engine, sql::within};
+use crate::{Conn, Result, Store, Tx, connect::Engine, sql::within, text};
 
 /// Days that tables exist for; a day's rows are in table `day mod 16`.
 pub const SLOTS: i64 = 16;
@@ -23,14 +23,31 @@ macro_rules! call_columns {
     };
 }
 
+/// How many there are.
+const COLUMNS: usize = 24;
+
+/// Rows of one statement.
+const ROWS: [usize; 3] = [16, 4, 1];
+
+macro_rules! insert {
+    ($suffix:literal, $rows:expr, $placeholder:ident) => {
+        insert_rows!(
+            concat!("insert into call_log_", $suffix, " (", call_columns!(), ") values "),
+            COLUMNS,
+            $rows,
+            " on conflict (account_id, notable, at_ms, id) do nothing",
+            $placeholder
+        )
+    };
+}
+
 macro_rules! slots {
-    ($($suffix:literal $insert:ident $page:ident;)*) => {
+    ($($suffix:literal $insert_16:ident $insert_4:ident $insert_1:ident $page:ident;)*) => {
         statements! {
             $(
-                $insert = concat!("insert into call_log_", $suffix, " (", call_columns!(), ")
-                    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-                        $21, $22, $23, $24)
-                    on conflict (account_id, notable, at_ms, id) do nothing");
+                $insert_16 = insert!($suffix, 16, Numbered);
+                $insert_4 = insert!($suffix, 4, Numbered);
+                $insert_1 = insert!($suffix, 1, Numbered);
                 $page = concat!("select ", call_columns!(), " from call_log_", $suffix, "
                     where account_id = $1 and notable = $7 and at_ms >= $2 and at_ms <= $3
                         and (at_ms < $3 or id < $4)
@@ -44,7 +61,10 @@ macro_rules! slots {
                 on conflict (slot) do update set day = excluded.day where call_log_slot.day < excluded.day";
             FREE_SLOT = "delete from call_log_slot where slot = $1 and day = $2";
         }
-        const INSERT: [&str; 16] = [$($insert),*];
+        const INSERT: [[&str; ROWS.len()]; 16] = [$([$insert_16, $insert_4, $insert_1]),*];
+        /// For SQLite.
+        const INSERT_BARE: [[&str; ROWS.len()]; 16] =
+            [$([insert!($suffix, 16, Bare), insert!($suffix, 4, Bare), insert!($suffix, 1, Bare)]),*];
         const PAGE: [&str; 16] = [$($page),*];
         // Without a condition SQLite drops the table's pages; PostgreSQL would visit every row, and truncates instead.
         const EMPTY_SQLITE: [&str; 16] = [$(concat!("delete from call_log_", $suffix)),*];
@@ -53,22 +73,22 @@ macro_rules! slots {
 }
 
 slots! {
-    "00" INSERT_00 PAGE_00;
-    "01" INSERT_01 PAGE_01;
-    "02" INSERT_02 PAGE_02;
-    "03" INSERT_03 PAGE_03;
-    "04" INSERT_04 PAGE_04;
-    "05" INSERT_05 PAGE_05;
-    "06" INSERT_06 PAGE_06;
-    "07" INSERT_07 PAGE_07;
-    "08" INSERT_08 PAGE_08;
-    "09" INSERT_09 PAGE_09;
-    "10" INSERT_10 PAGE_10;
-    "11" INSERT_11 PAGE_11;
-    "12" INSERT_12 PAGE_12;
-    "13" INSERT_13 PAGE_13;
-    "14" INSERT_14 PAGE_14;
-    "15" INSERT_15 PAGE_15;
+    "00" INSERT_16_00 INSERT_4_00 INSERT_1_00 PAGE_00;
+    "01" INSERT_16_01 INSERT_4_01 INSERT_1_01 PAGE_01;
+    "02" INSERT_16_02 INSERT_4_02 INSERT_1_02 PAGE_02;
+    "03" INSERT_16_03 INSERT_4_03 INSERT_1_03 PAGE_03;
+    "04" INSERT_16_04 INSERT_4_04 INSERT_1_04 PAGE_04;
+    "05" INSERT_16_05 INSERT_4_05 INSERT_1_05 PAGE_05;
+    "06" INSERT_16_06 INSERT_4_06 INSERT_1_06 PAGE_06;
+    "07" INSERT_16_07 INSERT_4_07 INSERT_1_07 PAGE_07;
+    "08" INSERT_16_08 INSERT_4_08 INSERT_1_08 PAGE_08;
+    "09" INSERT_16_09 INSERT_4_09 INSERT_1_09 PAGE_09;
+    "10" INSERT_16_10 INSERT_4_10 INSERT_1_10 PAGE_10;
+    "11" INSERT_16_11 INSERT_4_11 INSERT_1_11 PAGE_11;
+    "12" INSERT_16_12 INSERT_4_12 INSERT_1_12 PAGE_12;
+    "13" INSERT_16_13 INSERT_4_13 INSERT_1_13 PAGE_13;
+    "14" INSERT_16_14 INSERT_4_14 INSERT_1_14 PAGE_14;
+    "15" INSERT_16_15 INSERT_4_15 INSERT_1_15 PAGE_15;
 }
 
 /// One call.
@@ -199,50 +219,59 @@ impl Conn {
 impl Tx {
     /// Appends calls; one that is there already stays as it is.
     pub(crate) async fn log_calls(&mut self, rows: &[CallRow]) -> Result<()> {
-        let mut taken = BTreeMap::new();
+        let mut days: BTreeMap<i64, Vec<&CallRow>> = BTreeMap::new();
         for row in rows {
-            let day = row.at_ms.div_euclid(DAY_MS);
-            let free = match taken.get(&day) {
-                Some(&free) => free,
-                None => self.take_slot(day).await?,
-            };
-            taken.insert(day, free);
-            if free {
-                self.log_call(row, slot_of(day)).await?;
+            days.entry(row.at_ms.div_euclid(DAY_MS)).or_default().push(row);
+        }
+        for (day, rows) in days {
+            if self.take_slot(day).await? {
+                self.log_day(&rows, slot_of(day)).await?;
             }
         }
         Ok(())
     }
 
-    async fn log_call(&mut self, row: &CallRow, slot: usize) -> Result<()> {
-        run!(
-            self,
-            INSERT[slot],
-            &row.account_id,
-            row.at_ms,
-            &row.id,
-            &row.workspace_id,
-            &row.key_id,
-            &row.model_code,
-            &row.lane,
-            &row.outcome,
-            row.status,
-            row.cause.as_deref(),
-            row.scope.as_deref(),
-            row.window_s,
-            row.explanation.as_deref(),
-            row.tokens_prompt,
-            row.tokens_output,
-            row.tokens_total,
-            row.estimated,
-            row.streamed,
-            row.latency_us,
-            row.ttft_us,
-            row.upstream_id.as_deref(),
-            row.notable,
-            row.fell_back,
-            row.retries,
-        )?;
+    async fn log_day(&mut self, rows: &[&CallRow], slot: usize) -> Result<()> {
+        let patience = self.patience();
+        for (which, rows) in text::parts(&ROWS, rows) {
+            macro_rules! write {
+                ($sql:expr, $conn:expr) => {{
+                    let mut query = sqlx::query($sql);
+                    for row in rows {
+                        query = query
+                            .bind(&row.account_id)
+                            .bind(row.at_ms)
+                            .bind(&row.id)
+                            .bind(&row.workspace_id)
+                            .bind(&row.key_id)
+                            .bind(&row.model_code)
+                            .bind(&row.lane)
+                            .bind(&row.outcome)
+                            .bind(row.status)
+                            .bind(row.cause.as_deref())
+                            .bind(row.scope.as_deref())
+                            .bind(row.window_s)
+                            .bind(row.explanation.as_deref())
+                            .bind(row.tokens_prompt)
+                            .bind(row.tokens_output)
+                            .bind(row.tokens_total)
+                            .bind(row.estimated)
+                            .bind(row.streamed)
+                            .bind(row.latency_us)
+                            .bind(row.ttft_us)
+                            .bind(row.upstream_id.as_deref())
+                            .bind(row.notable)
+                            .bind(row.fell_back)
+                            .bind(row.retries);
+                    }
+                    within(patience, query.execute($conn)).await.map(drop)?
+                }};
+            }
+            match self.engine() {
+                Engine::Sqlite(it) => write!(INSERT_BARE[slot][which], it),
+                Engine::Postgres(it) => write!(INSERT[slot][which], it),
+            }
+        }
         Ok(())
     }
 

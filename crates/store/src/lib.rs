@@ -4,6 +4,8 @@
 
 #[macro_use]
 mod sql;
+#[macro_use]
+mod text;
 
 pub mod account;
 pub mod api_key;

@@ -1,6 +1,8 @@
 //! From a flush to the roll-ups in two steps: ten times a second a packet is made durable, once a second what waits is
 //! added up. A packet is counted once, however often it is handed in and whoever adds it up.
 
+use std::collections::BTreeSet;
+
 use sqlx::FromRow;
 
 use super::{Batch, packet};
@@ -21,7 +23,7 @@ statements! {
         order by writer, seq
         limit $6";
     LATER_PENDING = "select count(*) from flush_pending where (writer = $1 or at_ms < $2) and substr(body, 1, 1) > $3";
-    TAKE_PENDING = "delete from flush_pending where writer = $1 and seq = $2";
+    TAKE_PENDING = "delete from flush_pending where writer = $1 and seq >= $2 and seq <= $3 returning seq";
     FORGET_WRITERS = "delete from flush_writer where at_ms < $1";
 }
 
@@ -101,13 +103,17 @@ impl Store {
         // Taken: if this fails on the way, the next one reads anew what is committed.
         let mut parts = std::mem::take(&mut *kept);
         let mut tx = self.begin().await?;
-        let mut all = Batch::default();
-        for (batch, writer, seq) in waiting {
+        let mut taken = BTreeSet::new();
+        // Without a gap: a packet that cannot be read stays where it is.
+        for same in waiting.chunk_by(|a, b| a.1 == b.1 && a.2 + 1 == b.2) {
+            let (Some((_, writer, first)), Some((.., last))) = (same.first(), same.last()) else { continue };
             // Whoever deletes it adds it up; another process that came at the same time waits here, and finds nothing.
-            if run!(tx, TAKE_PENDING, &writer, seq)? > 0 {
-                all.append(batch);
-            }
+            let seqs = all!(tx, (i64,), TAKE_PENDING, writer, first, last)?;
+            taken.extend(seqs.into_iter().map(|(seq,)| (writer.as_str(), seq)));
         }
+        let mut all = Batch::default();
+        let mine: Vec<bool> = waiting.iter().map(|(_, writer, seq)| taken.contains(&(writer.as_str(), *seq))).collect();
+        waiting.into_iter().zip(mine).filter(|it| it.1).for_each(|((batch, ..), _)| all.append(batch));
         self.add(&mut tx, &mut parts, &all, now_ms).await?;
         tx.commit().await?;
         parts.keep_latest();

@@ -16,7 +16,6 @@ mod parts;
 mod read;
 mod strip;
 mod sums;
-mod text;
 mod write;
 
 pub use cover::{Level, Piece, cover};

@@ -9,36 +9,32 @@ use std::{
 use super::{
     CallDelta, Figures, Histogram, Level,
     bytes::{Bytes, Reading},
-    text,
-    text::Placeholder::{Bare, Numbered},
 };
-use crate::{Conn, Result, StoreError, Tx, connect::Engine};
+use crate::{Conn, Result, StoreError, Tx, connect::Engine, text};
 
-/// Rows of one statement. Handing a statement to SQLite's thread costs more than a row does.
-const ROWS: usize = 64;
+/// Rows of one statement.
+const ROWS: [usize; 4] = [64, 16, 4, 1];
 
-const COLUMNS: usize = 5;
-const HEAD: &str = "insert into call_series (series_id, level_ms, at_ms, writer, body) values ";
-const TAIL: &str = " on conflict (series_id, level_ms, at_ms, writer) do update set body = excluded.body";
-
-/// An upsert of some rows, written out when the crate is compiled: a statement must be a text that never changes.
-macro_rules! upsert {
-    ($rows:expr, $placeholder:expr) => {{
-        const BYTES: [u8; text::length(HEAD, COLUMNS, $rows, TAIL, $placeholder)] =
-            text::insert(HEAD, COLUMNS, $rows, TAIL, $placeholder);
-        match std::str::from_utf8(&BYTES) {
-            Ok(sql) => sql,
-            Err(_) => panic!("it is made of texts and digits"),
-        }
-    }};
+macro_rules! keep_series {
+    ($rows:expr, $placeholder:ident) => {
+        insert_rows!(
+            "insert into call_series (series_id, level_ms, at_ms, writer, body) values ",
+            5,
+            $rows,
+            " on conflict (series_id, level_ms, at_ms, writer) do update set body = excluded.body",
+            $placeholder
+        )
+    };
 }
 
 /// For SQLite.
-const BARE: [&str; 2] = [upsert!(1, Bare), upsert!(ROWS, Bare)];
+const BARE: [&str; 4] = [keep_series!(64, Bare), keep_series!(16, Bare), keep_series!(4, Bare), keep_series!(1, Bare)];
 
 statements! {
-    KEEP_SERIES = upsert!(1, Numbered);
-    KEEP_MANY_SERIES = upsert!(ROWS, Numbered);
+    KEEP_64_SERIES = keep_series!(64, Numbered);
+    KEEP_16_SERIES = keep_series!(16, Numbered);
+    KEEP_4_SERIES = keep_series!(4, Numbered);
+    KEEP_1_SERIES = keep_series!(1, Numbered);
     OWN_SERIES = "select at_ms, body
         from call_series
         where series_id = $1 and level_ms = $2 and at_ms = $3 and writer = $4";
@@ -359,30 +355,23 @@ impl Conn {
 impl Tx {
     /// Writes rows of (series, instant, body).
     pub(super) async fn keep_series(&mut self, level: Level, writer: i64, rows: &[(i64, i64, Vec<u8>)]) -> Result<()> {
-        let (full, rest) = rows.as_chunks::<ROWS>();
-        for rows in full {
-            self.keep_rows(1, level, writer, rows).await?;
-        }
-        for row in rest {
-            self.keep_rows(0, level, writer, std::slice::from_ref(row)).await?;
-        }
-        Ok(())
-    }
-
-    async fn keep_rows(&mut self, which: usize, level: Level, writer: i64, rows: &[(i64, i64, Vec<u8>)]) -> Result<()> {
         let patience = self.patience();
-        macro_rules! write {
-            ($sql:expr, $conn:expr) => {{
-                let mut query = sqlx::query($sql);
-                for (series, at_ms, body) in rows {
-                    query = query.bind(*series).bind(level.ms()).bind(*at_ms).bind(writer).bind(body.as_slice());
+        for (which, rows) in text::parts(&ROWS, rows) {
+            macro_rules! write {
+                ($sql:expr, $conn:expr) => {{
+                    let mut query = sqlx::query($sql);
+                    for (series, at_ms, body) in rows {
+                        query = query.bind(*series).bind(level.ms()).bind(*at_ms).bind(writer).bind(body.as_slice());
+                    }
+                    crate::sql::within(patience, query.execute($conn)).await.map(drop)?
+                }};
+            }
+            match self.engine() {
+                Engine::Sqlite(it) => write!(BARE[which], it),
+                Engine::Postgres(it) => {
+                    write!([KEEP_64_SERIES, KEEP_16_SERIES, KEEP_4_SERIES, KEEP_1_SERIES][which], it);
                 }
-                crate::sql::within(patience, query.execute($conn)).await.map(drop)?
-            }};
-        }
-        match self.engine() {
-            Engine::Sqlite(it) => write!(BARE[which], it),
-            Engine::Postgres(it) => write!([KEEP_SERIES, KEEP_MANY_SERIES][which], it),
+            }
         }
         Ok(())
     }

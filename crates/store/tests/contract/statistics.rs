@@ -14,6 +14,7 @@ pub(crate) async fn check(store: &Store) {
     sums_are_exact_for_any_range_of_minutes(store).await;
     points_and_histograms(store).await;
     stopped_calls_are_counted_apart(store).await;
+    calls_come_back_as_they_were(store).await;
     the_call_log_is_read_by_cursor_and_emptied_whole(store).await;
     minutes_can_be_forgotten_without_changing_days(store).await;
 }
@@ -147,6 +148,44 @@ pub(crate) fn call(id: &str, at_ms: i64, notable: bool) -> CallRow {
         fell_back: false,
         retries: 0,
     }
+}
+
+/// Written some at a time: each value is in its own column and row.
+async fn calls_come_back_as_they_were(store: &Store) {
+    let some = |n: i64, text: &str| (n % 3 > 0).then(|| format!("{text} {n}"));
+    let calls: Vec<CallRow> = (0..16 + 4 + 4 + 3)
+        .map(|n| CallRow {
+            account_id: "many".to_owned(),
+            at_ms: START + n,
+            id: format!("id {n}"),
+            workspace_id: format!("workspace {n}"),
+            key_id: format!("key {n}"),
+            model_code: format!("model {n}"),
+            lane: format!("lane {n}"),
+            outcome: format!("outcome {n}"),
+            status: 100 + n,
+            cause: some(n, "cause"),
+            scope: some(n + 1, "scope"),
+            window_s: (n % 2 > 0).then_some(200 + n),
+            explanation: some(n + 2, "explanation"),
+            tokens_prompt: 300 + n,
+            tokens_output: 400 + n,
+            tokens_total: 500 + n,
+            estimated: n % 2 == 0,
+            streamed: n % 3 == 0,
+            latency_us: (n % 4 > 0).then_some(600 + n),
+            ttft_us: (n % 5 > 0).then_some(700 + n),
+            upstream_id: some(n, "upstream"),
+            notable: n % 4 == 0,
+            fell_back: n % 5 == 0,
+            retries: 800 + n,
+        })
+        .collect();
+    store.record(&Batch { calls: calls.clone(), ..Default::default() }).await.unwrap();
+    let query = CallQuery { workspace: "", model: "", notable: false, from_ms: 0, before: (i64::MAX, ""), limit: 100 };
+    let mut found = store.read().await.unwrap().calls("many", query).await.unwrap();
+    found.reverse();
+    assert_eq!(found, calls);
 }
 
 async fn the_call_log_is_read_by_cursor_and_emptied_whole(store: &Store) {

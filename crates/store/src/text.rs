@@ -1,8 +1,35 @@
-//! Texts of statements that insert several rows, put together when the crate is compiled.
+//! Texts of statements that insert several rows, put together when the crate is compiled: handing a statement to SQLite's
+//! thread, or to a server, costs more than a row does.
+
+/// A statement that inserts `$rows` rows of `$columns` values between `$head` and `$tail`, written out when the crate is
+/// compiled: a statement must be a text that never changes.
+macro_rules! insert_rows {
+    ($head:expr, $columns:expr, $rows:expr, $tail:expr, $placeholder:ident) => {{
+        const PLACEHOLDER: $crate::text::Placeholder = $crate::text::Placeholder::$placeholder;
+        const BYTES: [u8; $crate::text::length($head, $columns, $rows, $tail, PLACEHOLDER)] =
+            $crate::text::insert($head, $columns, $rows, $tail, PLACEHOLDER);
+        match std::str::from_utf8(&BYTES) {
+            Ok(sql) => sql,
+            Err(_) => panic!("it is made of texts and digits"),
+        }
+    }};
+}
+
+/// The rows in as few parts as the statements allow that insert `sizes` rows, the largest first; with each part, which of
+/// them inserts it.
+pub(crate) fn parts<'a, T>(sizes: &'a [usize], rows: &'a [T]) -> impl Iterator<Item = (usize, &'a [T])> {
+    debug_assert_eq!(sizes.last(), Some(&1), "a last row needs a statement");
+    let mut left = rows;
+    sizes.iter().enumerate().flat_map(move |(which, &size)| {
+        let (now, later) = left.split_at(left.len() - left.len() % size);
+        left = later;
+        now.chunks_exact(size).map(move |part| (which, part))
+    })
+}
 
 /// How values are asked for.
 #[derive(Clone, Copy)]
-pub(super) enum Placeholder {
+pub(crate) enum Placeholder {
     /// `$1`, `$2`, …: on both engines.
     Numbered,
     /// `?`: on SQLite, which takes `$1` for a name and looks through all names at each value that is bound. With
@@ -11,7 +38,7 @@ pub(super) enum Placeholder {
 }
 
 /// The length of what [`insert`] writes.
-pub(super) const fn length(head: &str, columns: usize, rows: usize, tail: &str, placeholder: Placeholder) -> usize {
+pub(crate) const fn length(head: &str, columns: usize, rows: usize, tail: &str, placeholder: Placeholder) -> usize {
     let mut length = head.len() + tail.len();
     let mut number = 1;
     while number <= columns * rows {
@@ -27,7 +54,7 @@ pub(super) const fn length(head: &str, columns: usize, rows: usize, tail: &str, 
 }
 
 /// `head ($1,$2,…),($n,…) tail`.
-pub(super) const fn insert<const N: usize>(
+pub(crate) const fn insert<const N: usize>(
     head: &str,
     columns: usize,
     rows: usize,
@@ -103,6 +130,17 @@ const fn digits(number: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_rows_are_in_one_part_each_and_in_their_order() {
+        let rows: Vec<usize> = (0..150).collect();
+        for count in 0..rows.len() {
+            let parts: Vec<_> = parts(&[64, 16, 4, 1], &rows[..count]).collect();
+            assert!(parts.iter().all(|(which, part)| part.len() == [64, 16, 4, 1][*which]));
+            assert_eq!(parts.iter().flat_map(|it| it.1).copied().collect::<Vec<_>>(), rows[..count]);
+            assert!(parts.len() <= count / 64 + 9, "{count} rows are {} parts", parts.len());
+        }
+    }
 
     #[test]
     fn rows_are_numbered_through() {
