@@ -132,8 +132,8 @@ impl Flush {
                 waiting.peaks(peaks(&self.ledger, now_ms));
                 self.seconds.sweep(now_ms);
             }
-            // A few thousand bytes into the page cache.
-            let usage = tokio::task::block_in_place(|| self.gather(now_ms, last));
+            // A few thousand bytes into the page cache; the thread is the flush's own.
+            let usage = self.gather(now_ms, last);
             trouble.lost(waiting.lost() + self.records.lost());
             // Of the last sign of life that is kept, not of the last answer: a write that took long was old when it ended.
             let lagging = self.usage.lag() > LAG;
@@ -228,7 +228,7 @@ impl Flush {
 
     /// Whether nothing is left in memory alone.
     fn spill(&mut self, durably: bool, trouble: &mut Trouble) -> bool {
-        let outcome = tokio::task::block_in_place(|| self.outbox.spill(durably));
+        let outcome = self.outbox.spill(durably);
         if let Err(error) = &outcome
             && !trouble.spool
         {

@@ -14,7 +14,10 @@ use control::{Control, Sessions, increases, setup};
 use gateway::{Gateway, Records, Snapshot};
 use limiter::{Keeping, Ledger};
 use store::rollup::Together;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    runtime::{self, Runtime},
+    signal::unix::{Signal, SignalKind, signal},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_sessions::ExpiredDeletion as _;
 
@@ -101,6 +104,34 @@ struct Stop {
     flush: CancellationToken,
     console: CancellationToken,
     tasks: TaskTracker,
+    apart: Apart,
+}
+
+/// A runtime of one thread for the flush and for adding up, which pages that take long must not make late. One thread,
+/// since each statement is a step of another thread's: of several, one wakes the next to look for work that is not there.
+struct Apart(Option<Runtime>);
+
+impl Apart {
+    fn begin() -> io::Result<Self> {
+        let runtime =
+            runtime::Builder::new_multi_thread().worker_threads(1).thread_name("flush").enable_all().build()?;
+        Ok(Self(Some(runtime)))
+    }
+
+    fn spawn(&self, tasks: &TaskTracker, task: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = &self.0 {
+            tasks.spawn_on(task, runtime.handle());
+        }
+    }
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        // Dropped as it is, it would wait for its thread, which no task may do.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Running {
@@ -135,7 +166,9 @@ impl Running {
         self.stop.flush.cancel();
         self.stop.tasks.close();
         self.stop.tasks.wait().await;
+        // Before the thread that drives the connections which the flush has opened.
         self.control.store().close().await;
+        drop(self.stop.apart);
     }
 }
 
@@ -171,6 +204,7 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
         flush: CancellationToken::new(),
         console: CancellationToken::new(),
         tasks: TaskTracker::new(),
+        apart: Apart::begin()?,
     };
     let freshness = Arc::new(Freshness::new(control.now_ms()));
     let metrics = Arc::<Metrics>::default();
@@ -190,9 +224,10 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
     // Before the first call: from here on a crash is told from a clean stop, and a stop is a clean one.
     let signals = Signals::listen()?;
     flush.begin().await?;
-    stop.tasks.spawn(flush.run(stop.flush.clone()));
+    stop.apart.spawn(&stop.tasks, flush.run(stop.flush.clone()));
     let (store, cells) = (control.store().for_tasks(), Arc::clone(&ledger));
-    stop.tasks.spawn(Fold { store, ledger: cells, kept, freshness: Arc::clone(&freshness) }.run(stop.flush.clone()));
+    let fold = Fold { store, ledger: cells, kept, freshness: Arc::clone(&freshness) };
+    stop.apart.spawn(&stop.tasks, fold.run(stop.flush.clone()));
     stop.tasks.spawn(sync.run(rows.revision, rows.next_change_ms, stop.console.clone()));
     stop.tasks.spawn(housekeeping(control.clone(), Arc::clone(&ledger), settings.clone(), stop.console.clone()));
 
@@ -284,7 +319,7 @@ fn gateway_thread(
     stop: CancellationToken,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
     std::thread::Builder::new().name(format!("gateway-{n}")).spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener)?;
             gateway::serve(listener, gateway, stop).await

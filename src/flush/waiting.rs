@@ -1,13 +1,13 @@
 //! What ended since the last flush, added up per series and minute: as small for a thousand calls as for one.
 
 use std::{
-    collections::{BTreeMap, HashMap, btree_map::Entry},
+    collections::{BTreeMap, HashMap, btree_map, hash_map},
     sync::Arc,
     time::Duration,
 };
 
 use domain::{BrokenLimit, Cause, Explanation, KeyId, ModelCode};
-use gateway::{CallRecord, Lane as CallLane, Outcome, Record, Refused, StoppedRecord};
+use gateway::{CallRecord, Caller, Lane as CallLane, Outcome, Record, Refused, StoppedRecord};
 use store::{
     call_log::CallRow,
     refusal::Gap,
@@ -92,6 +92,22 @@ impl Default for Waiting {
     }
 }
 
+/// Calls of one key on one model that began in the same minute, while the records of one flush are gone through: what they
+/// have in common is looked up once. Thousands of them are added up while calls wait for the processor.
+struct Alike {
+    // Held, so that no other caller or model gets the same address meanwhile.
+    caller: Arc<Caller>,
+    _model: Arc<ModelCode>,
+    /// `None` when there was no place for it.
+    delta: Option<CallDelta>,
+    last_at_ms: i64,
+    /// Calls without room in the log; first those that succeeded, then those that were refused or failed.
+    unlogged: [i64; 2],
+}
+
+/// Callers and models by their addresses, lanes and minutes.
+type Known = HashMap<(usize, usize, Lane, i64), Alike>;
+
 impl Waiting {
     /// Adds records of calls that ended within `time` since the last ones.
     pub fn add(&mut self, records: impl IntoIterator<Item = Record>, time: Duration) {
@@ -101,27 +117,35 @@ impl Waiting {
             it.pass(time);
             it.left < it.most
         });
+        let mut known = Known::new();
         for record in records {
             match record {
-                Record::Call(call) => self.call(&call),
+                Record::Call(call) => self.call(&call, &mut known),
                 Record::Stopped(stopped) => self.stopped(&stopped),
             }
         }
+        for alike in known.into_values() {
+            self.alike(alike);
+        }
     }
 
-    fn call(&mut self, call: &CallRecord) {
+    fn call(&mut self, call: &CallRecord, known: &mut Known) {
         let lane = match call.lane {
             CallLane::Limited => Lane::Limited,
             CallLane::Batch => Lane::Batch,
             CallLane::Free => return,
         };
-        let series = SeriesKey {
-            account: call.caller.account.as_str().to_owned(),
-            lane,
-            workspace: call.caller.workspace.as_str().to_owned(),
-            model: call.model.as_str().to_owned(),
+        let minute = call.started_at_ms.div_euclid(MINUTE_MS);
+        let (caller, model) = (Arc::as_ptr(&call.caller).addr(), Arc::as_ptr(&call.model).addr());
+        let alike = match known.entry((caller, model, lane, minute)) {
+            hash_map::Entry::Occupied(known) => known.into_mut(),
+            hash_map::Entry::Vacant(free) => free.insert(self.first_of(call, lane)),
         };
-        let Some(delta) = self.delta(series, call.started_at_ms) else { return };
+        let Some(delta) = &mut alike.delta else {
+            self.lost += 1;
+            return;
+        };
+        delta.first_at_ms = delta.first_at_ms.min(call.started_at_ms);
         delta.figures.add(&figures(call));
         if matches!(call.outcome, Outcome::Ok) {
             delta.latency.count(call.latency_us);
@@ -129,14 +153,45 @@ impl Waiting {
         if let Some(ttft_us) = call.ttft_us {
             delta.ttft.count(ttft_us);
         }
-        self.used(call.caller.key.as_str(), call.started_at_ms);
+        alike.last_at_ms = alike.last_at_ms.max(call.started_at_ms);
         if self.calls.len() < LOGGED_WAITING && self.has_room(call) {
             self.calls.push(row(call, lane));
         } else {
-            let minute_ms = call.started_at_ms.div_euclid(MINUTE_MS) * MINUTE_MS;
-            let (account, workspace) = (call.caller.account.as_str(), call.caller.workspace.as_str());
-            let gap = (account.to_owned(), minute_ms, workspace.to_owned(), call.outcome.failed());
-            *self.gaps.entry(gap).or_default() += 1;
+            alike.unlogged[usize::from(call.outcome.failed())] += 1;
+        }
+    }
+
+    /// Nothing yet of the calls that are like `call`; their place is taken.
+    fn first_of(&mut self, call: &CallRecord, lane: Lane) -> Alike {
+        let series = SeriesKey {
+            account: call.caller.account.as_str().to_owned(),
+            lane,
+            workspace: call.caller.workspace.as_str().to_owned(),
+            model: call.model.as_str().to_owned(),
+        };
+        let delta = none(series, call.started_at_ms);
+        Alike {
+            caller: Arc::clone(&call.caller),
+            _model: Arc::clone(&call.model),
+            delta: self.delta(&delta.series, call.started_at_ms).is_some().then_some(delta),
+            last_at_ms: call.started_at_ms,
+            unlogged: [0; 2],
+        }
+    }
+
+    fn alike(&mut self, alike: Alike) {
+        let Alike { caller, delta, last_at_ms, unlogged, .. } = alike;
+        let Some(of) = delta else { return };
+        if let Some(delta) = self.delta(&of.series, of.first_at_ms) {
+            delta.figures.add(&of.figures);
+            delta.latency.add(&of.latency);
+            delta.ttft.add(&of.ttft);
+        }
+        self.used(caller.key.as_str(), last_at_ms);
+        let minute_ms = of.first_at_ms.div_euclid(MINUTE_MS) * MINUTE_MS;
+        for (calls, failed) in unlogged.into_iter().zip([false, true]).filter(|it| it.0 > 0) {
+            let gap = (of.series.account.clone(), minute_ms, of.series.workspace.clone(), failed);
+            *self.gaps.entry(gap).or_default() += calls;
         }
     }
 
@@ -155,25 +210,21 @@ impl Waiting {
             workspace: stopped.caller.workspace.as_str().to_owned(),
             model: String::new(),
         };
-        let Some(delta) = self.delta(series, stopped.at_ms) else { return };
+        let Some(delta) = self.delta(&series, stopped.at_ms) else {
+            self.lost += 1;
+            return;
+        };
         delta.figures.calls += 1;
         self.used(stopped.caller.key.as_str(), stopped.at_ms);
     }
 
     /// `None` when so much waits already that one more would not fit.
-    fn delta(&mut self, series: SeriesKey, at_ms: i64) -> Option<&mut CallDelta> {
+    fn delta(&mut self, series: &SeriesKey, at_ms: i64) -> Option<&mut CallDelta> {
         let full = self.deltas.len() >= DELTAS_WAITING;
-        let delta = match self.deltas.entry((series, at_ms.div_euclid(MINUTE_MS))) {
-            Entry::Vacant(_) if full => {
-                self.lost += 1;
-                return None;
-            }
-            Entry::Vacant(free) => {
-                let series = free.key().0.clone();
-                let (figures, latency, ttft) = (Figures::default(), Histogram::default(), Histogram::default());
-                free.insert(CallDelta { series, first_at_ms: at_ms, figures, latency, ttft })
-            }
-            Entry::Occupied(known) => known.into_mut(),
+        let delta = match self.deltas.entry((series.clone(), at_ms.div_euclid(MINUTE_MS))) {
+            btree_map::Entry::Vacant(_) if full => return None,
+            btree_map::Entry::Vacant(free) => free.insert(none(series.clone(), at_ms)),
+            btree_map::Entry::Occupied(known) => known.into_mut(),
         };
         delta.first_at_ms = delta.first_at_ms.min(at_ms);
         Some(delta)
@@ -219,6 +270,12 @@ impl Waiting {
     pub const fn lost(&self) -> u64 {
         self.lost
     }
+}
+
+/// Nothing yet, of calls of which the first came at `first_at_ms`.
+fn none(series: SeriesKey, first_at_ms: i64) -> CallDelta {
+    let (figures, latency, ttft) = (Figures::default(), Histogram::default(), Histogram::default());
+    CallDelta { series, first_at_ms, figures, latency, ttft }
 }
 
 fn figures(call: &CallRecord) -> Figures {
@@ -327,7 +384,7 @@ pub(super) fn signed(n: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::Duration};
+    use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
     use domain::{AccountId, BrokenLimit, Cause, Explanation, KeyId, ModelCode, Scope, Window, WorkspaceId};
     use gateway::{CallRecord, Caller, Lane, Outcome, Record, Refused, Tokens};
@@ -400,6 +457,44 @@ mod tests {
         assert_eq!(gaps, [(AT - 1_000, false, 3), (AT - 1_000, true, 55)]);
         waiting.add([], Duration::from_secs(3_600));
         assert!(waiting.of_each.is_empty(), "what is not refused any more takes no memory");
+    }
+
+    #[test]
+    fn calls_of_many_keys_and_models_are_added_up_by_series_and_minute_in_whatever_order_they_come() {
+        let (account, other) = (AccountId::new("a"), WorkspaceId::new("v"));
+        let callers = [caller("k"), caller("l"), Arc::new(Caller { account, workspace: other, key: KeyId::new("m") })];
+        let models = ["qwen-plus", "qwen-max"].map(|it| Arc::new(ModelCode::parse(it).unwrap()));
+        let (mut waiting, mut sums, mut last) = (Waiting::default(), BTreeMap::new(), BTreeMap::new());
+        let mut n = 0_u32;
+        for records in [700, 1, 0, 2_000] {
+            let records = (0..records).map(|_| {
+                n += 1;
+                // Neighbours have little in common, and earlier ones come after later ones.
+                let (caller, model) = (&callers[n as usize * 7 % 3], &models[n as usize / 3 % 2]);
+                let at = AT + i64::from(n) * 31_013 % 180_000;
+                let outcome = if n.is_multiple_of(5) { refused(caller, model).outcome } else { Outcome::Ok };
+                let tokens = Tokens { total: n.into(), ..Tokens::default() };
+                let latency_us = 1_000 * u64::from(n);
+                let series = (caller.workspace.as_str().to_owned(), model.as_str().to_owned(), at.div_euclid(60_000));
+                let sum: &mut (i64, i64, i64, i64) = sums.entry(series).or_insert((i64::MAX, 0, 0, 0));
+                let ok = i64::from(matches!(outcome, Outcome::Ok));
+                *sum = (sum.0.min(at), sum.1 + 1, sum.2 + i64::from(n), sum.3 + ok);
+                let used = last.entry(caller.key.as_str().to_owned()).or_insert(0);
+                *used = at.max(*used);
+                Record::Call(CallRecord { started_at_ms: at, outcome, tokens, latency_us, ..refused(caller, model) })
+            });
+            waiting.add(records.collect::<Vec<_>>(), Duration::ZERO);
+        }
+        let batch = store::rollup::Batch::from_bytes(&waiting.pack().unwrap()).unwrap();
+        let deltas = batch.deltas.iter().map(|it| {
+            let series = (it.series.workspace.clone(), it.series.model.clone(), it.first_at_ms.div_euclid(60_000));
+            (series, (it.first_at_ms, it.figures.calls, it.figures.tokens_total, it.latency.total()))
+        });
+        assert_eq!(deltas.collect::<BTreeMap<_, _>>(), sums);
+        assert_eq!(batch.keys_used.into_iter().collect::<BTreeMap<_, _>>(), last);
+        let unlogged: i64 = batch.gaps.iter().map(|it| it.calls).sum();
+        let logged = i64::try_from(batch.calls.len()).unwrap();
+        assert_eq!((logged + unlogged, unlogged > 0), (n.into(), true));
     }
 
     #[test]
