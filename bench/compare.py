@@ -69,13 +69,16 @@ def closed_loop(target, connections, seconds, streamed=False, act=""):
     return measured(pid, run)
 
 
-def open_loop(target, rate, seconds, connections=64, **more):
-    """Calls at a fixed rate, whatever their answers take."""
+def open_loop(target, rate, seconds, connections=64, core=None, **more):
+    """Calls at a fixed rate, whatever their answers take, from any core or from one."""
     port, pid, key = target
     command = [BUILT / "drive", f"127.0.0.1:{port}", "--key", key or "sk-none", "--rate", rate, "--seconds", seconds]
     command += ["--connections", connections]
     for name, value in more.items():
         command += [f"--{name}"] if value is True else [f"--{name}", value]
+
+    if core is not None:
+        command = ["taskset", "--cpu-list", core, *command]
 
     def run():
         return json.loads(subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, text=True).stdout)
@@ -130,18 +133,19 @@ def full_speed(title, connections, streamed=False):
 
 def fixed_rates(stage, args):
     """Shares of what Sluice answers in a closed loop. At times of their own calls cost everybody more than in bunches, so that
-    half of the calls is more than half of the work. One thread is generator and provider: of three threads on two cores, two
-    would share one, and wait for each other's slices whatever they do."""
+    half of the calls is more than half of the work. One thread is generator and provider and has a core to itself, as clients and
+    providers have machines of their own: left alone, the system puts it on the core of the thread that it wakes, where
+    each waits for the other while the next core has nothing to do."""
     full = statistics.median(
         closed_loop(stage.targets["sluice"], 16, args.seconds)["calls/s"] for _ in range(args.rounds)
     )
     # For a minute the limiter holds those calls, and lets more of them go at each new one than come.
     time.sleep(61)
-    parts = []
-    with stage.without_provider() as provider:
+    parts, core = [], max(os.sched_getaffinity(0))
+    with stage.apart(core) as provider:
         for share in (1 / 4, 1 / 2):
             rate = round(full * share, -2)
-            seen = gathered(stage, args, lambda it: open_loop(it, rate, args.seconds, provide=provider))
+            seen = gathered(stage, args, lambda it: open_loop(it, rate, args.seconds, core=core, provide=provider))
             of_each_round = {
                 name: sorted(own["p99 us"] - direct["p99 us"] for own, direct in zip(seen[name], seen["direct"]))
                 for name in ("sluice", "nginx")

@@ -53,6 +53,14 @@ def tree(root):
     return found
 
 
+def threads(pid, prefix):
+    """The threads of a process whose names begin so."""
+    folders = pathlib.Path(f"/proc/{pid}/task").iterdir()
+    found = [int(it.name) for it in folders if (it / "comm").read_text().startswith(prefix)]
+    assert found, f"process {pid} has no thread whose name begins with {prefix}"
+    return found
+
+
 def cpu_s(root):
     return sum(stat(pid)[1] for pid in tree(root))
 
@@ -88,9 +96,9 @@ class Stage:
     def __init__(self, folder, threads):
         self.folder, self.processes = folder, []
         self.provider = free_port()
-        self.stand_in = [BUILT / "stand-in", "--listen", f"127.0.0.1:{self.provider}", "--log", "0", "--threads", threads]
+        self.threads = threads
         self.targets = {
-            "direct": (self.provider, self.start(self.stand_in, self.provider).pid, ""),
+            "direct": (self.provider, self.start(self.stand_in(self.provider), self.provider).pid, ""),
             "nginx": self.nginx(threads),
             "sluice": self.sluice(threads),
         }
@@ -102,6 +110,9 @@ class Stage:
         self.processes.append(process)
         wait_for_port(port, process)
         return process
+
+    def stand_in(self, port):
+        return [BUILT / "stand-in", "--listen", f"127.0.0.1:{port}", "--log", "0", "--threads", self.threads]
 
     def nginx(self, threads):
         port = free_port()
@@ -136,17 +147,30 @@ class Stage:
         return gateway, process.pid, key
 
     @contextlib.contextmanager
-    def without_provider(self):
-        """Its address is free, for a generator that is the provider as well."""
+    def apart(self, core):
+        """Leaves `core` to a generator, which is also to be the provider behind the gateways, at the address that this yields.
+        What answers calls has the other cores, and so has the provider that is called directly: whatever holds up one of
+        the cores for a while holds up all targets alike. What else a gateway does may use any core."""
+        cores, (_, nginx, _), (_, sluice, _) = os.sched_getaffinity(0), self.targets["nginx"], self.targets["sluice"]
         stand_in = self.processes.pop(0)
         stand_in.terminate()
         stand_in.wait()
-        self.targets["direct"] = (self.provider, None, "")
+        elsewhere = free_port()
+        other = self.start(self.stand_in(elsewhere), elsewhere)
+        self.targets["direct"] = (elsewhere, other.pid, "")
+        answering = [*tree(nginx), *threads(sluice, "gateway-"), *threads(other.pid, "")]
+        for one in answering:
+            os.sched_setaffinity(one, cores - {core} or cores)
         try:
             yield f"127.0.0.1:{self.provider}"
         finally:
-            self.targets["direct"] = (self.provider, self.start(self.stand_in, self.provider).pid, "")
+            other.terminate()
+            other.wait()
+            self.processes.remove(other)
+            self.targets["direct"] = (self.provider, self.start(self.stand_in(self.provider), self.provider).pid, "")
             self.processes.insert(0, self.processes.pop())
+            for one in [*tree(nginx), *threads(sluice, "gateway-")]:
+                os.sched_setaffinity(one, cores)
 
     def stop(self):
         for process in reversed(self.processes):
