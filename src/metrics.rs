@@ -118,21 +118,22 @@ impl Metrics {
             return;
         }
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        let counted = records.iter().filter_map(|it| match it {
-            Record::Call(call) => Some((call, lane(call.lane)?)),
-            Record::Stopped(_) => None,
-        });
-        // Most calls have caller and model in common with many others: an address is found faster than two names.
-        let mut alike: HashMap<(usize, usize), Vec<(&CallRecord, usize)>> = HashMap::new();
-        for (call, lane) in counted {
-            let addresses = (Arc::as_ptr(&call.caller).addr(), Arc::as_ptr(&call.model).addr());
-            alike.entry(addresses).or_default().push((call, lane));
-        }
-        for of in alike.into_values() {
-            let Some((call, _)) = of.first() else { continue };
-            let models = calls.entry(call.caller.workspace.clone()).or_default();
-            let counts = models.entry((*call.model).clone()).or_default();
-            of.into_iter().for_each(|(call, lane)| counts[lane].add(call));
+        for same in records.chunk_by(Record::is_like) {
+            let Some(Record::Call(first)) = same.first() else { continue };
+            let Some(lane) = lane(first.lane) else { continue };
+            let models = match calls.get_mut(&first.caller.workspace) {
+                Some(known) => known,
+                None => calls.entry(first.caller.workspace.clone()).or_default(),
+            };
+            let counts = match models.get_mut(&*first.model) {
+                Some(known) => known,
+                None => models.entry((*first.model).clone()).or_default(),
+            };
+            for record in same {
+                if let Record::Call(call) = record {
+                    counts[lane].add(call);
+                }
+            }
         }
     }
 

@@ -92,8 +92,7 @@ impl Default for Waiting {
     }
 }
 
-/// Calls of one key on one model that began in the same minute, while the records of one flush are gone through: what they
-/// have in common is looked up once. Thousands of them are added up while calls wait for the processor.
+/// Calls of one key on one model that began in the same minute: what they have in common is looked up once.
 struct Alike {
     // Held, so that no other caller or model gets the same address meanwhile.
     caller: Arc<Caller>,
@@ -110,7 +109,7 @@ type Known = HashMap<(usize, usize, Lane, i64), Alike>;
 
 impl Waiting {
     /// Adds records of calls that ended within `time` since the last ones.
-    pub fn add(&mut self, records: impl IntoIterator<Item = Record>, time: Duration) {
+    pub fn add(&mut self, records: &[Record], time: Duration) {
         self.ordinary.pass(time);
         self.notable.pass(time);
         self.of_each.retain(|_, it| {
@@ -118,10 +117,11 @@ impl Waiting {
             it.left < it.most
         });
         let mut known = Known::new();
-        for record in records {
-            match record {
-                Record::Call(call) => self.call(&call, &mut known),
-                Record::Stopped(stopped) => self.stopped(&stopped),
+        let minute = |it: &Record| if let Record::Call(call) = it { minute_of(call) } else { 0 };
+        for same in records.chunk_by(|a, b| a.is_like(b) && minute(a) == minute(b)) {
+            match &same[0] {
+                Record::Call(first) => self.calls(first, same, &mut known),
+                Record::Stopped(stopped) => self.stopped(stopped),
             }
         }
         for alike in known.into_values() {
@@ -129,35 +129,38 @@ impl Waiting {
         }
     }
 
-    fn call(&mut self, call: &CallRecord, known: &mut Known) {
-        let lane = match call.lane {
+    /// Adds calls that are like their first.
+    fn calls(&mut self, first: &CallRecord, same: &[Record], known: &mut Known) {
+        let lane = match first.lane {
             CallLane::Limited => Lane::Limited,
             CallLane::Batch => Lane::Batch,
             CallLane::Free => return,
         };
-        let minute = call.started_at_ms.div_euclid(MINUTE_MS);
-        let (caller, model) = (Arc::as_ptr(&call.caller).addr(), Arc::as_ptr(&call.model).addr());
-        let alike = match known.entry((caller, model, lane, minute)) {
+        let (caller, model) = (Arc::as_ptr(&first.caller).addr(), Arc::as_ptr(&first.model).addr());
+        let alike = match known.entry((caller, model, lane, minute_of(first))) {
             hash_map::Entry::Occupied(known) => known.into_mut(),
-            hash_map::Entry::Vacant(free) => free.insert(self.first_of(call, lane)),
+            hash_map::Entry::Vacant(free) => free.insert(self.first_of(first, lane)),
         };
-        let Some(delta) = &mut alike.delta else {
-            self.lost += 1;
-            return;
-        };
-        delta.first_at_ms = delta.first_at_ms.min(call.started_at_ms);
-        delta.figures.add(&figures(call));
-        if matches!(call.outcome, Outcome::Ok) {
-            delta.latency.count(call.latency_us);
-        }
-        if let Some(ttft_us) = call.ttft_us {
-            delta.ttft.count(ttft_us);
-        }
-        alike.last_at_ms = alike.last_at_ms.max(call.started_at_ms);
-        if self.calls.len() < LOGGED_WAITING && self.has_room(call) {
-            self.calls.push(row(call, lane));
-        } else {
-            alike.unlogged[usize::from(call.outcome.failed())] += 1;
+        for record in same {
+            let Record::Call(call) = record else { continue };
+            let Some(delta) = &mut alike.delta else {
+                self.lost += 1;
+                continue;
+            };
+            delta.first_at_ms = delta.first_at_ms.min(call.started_at_ms);
+            delta.figures.add(&figures(call));
+            if matches!(call.outcome, Outcome::Ok) {
+                delta.latency.count(call.latency_us);
+            }
+            if let Some(ttft_us) = call.ttft_us {
+                delta.ttft.count(ttft_us);
+            }
+            alike.last_at_ms = alike.last_at_ms.max(call.started_at_ms);
+            if self.calls.len() < LOGGED_WAITING && self.has_room(call) {
+                self.calls.push(row(call, lane));
+            } else {
+                alike.unlogged[usize::from(call.outcome.failed())] += 1;
+            }
         }
     }
 
@@ -270,6 +273,10 @@ impl Waiting {
     pub const fn lost(&self) -> u64 {
         self.lost
     }
+}
+
+fn minute_of(call: &CallRecord) -> i64 {
+    call.started_at_ms.div_euclid(MINUTE_MS)
 }
 
 /// Nothing yet, of calls of which the first came at `first_at_ms`.
@@ -443,11 +450,11 @@ mod tests {
     fn a_flood_of_one_key_hides_no_refusal_of_another_and_what_has_no_room_is_counted() {
         let (flood, other) = (caller("flood"), caller("other"));
         let model = Arc::new(ModelCode::parse("qwen-plus").unwrap());
-        let of = |caller: &Arc<Caller>, count| std::iter::repeat_n(Record::Call(refused(caller, &model)), count);
+        let of = |caller: &Arc<Caller>, count| vec![Record::Call(refused(caller, &model)); count];
         let answered = CallRecord { outcome: Outcome::Ok, ..refused(&flood, &model) };
-        let answered = std::iter::repeat_n(Record::Call(answered), 1_003);
+        let answered = vec![Record::Call(answered); 1_003];
         let mut waiting = Waiting::default();
-        waiting.add(of(&flood, 5_070).chain(of(&other, 25)).chain(answered), Duration::ZERO);
+        waiting.add(&[of(&flood, 5_070), of(&other, 25), answered].concat(), Duration::ZERO);
         let batch = store::rollup::Batch::from_bytes(&waiting.pack().unwrap()).unwrap();
         let logged = |key: &str, notable: bool| {
             batch.calls.iter().filter(|it| it.key_id == key && it.notable == notable).count()
@@ -455,7 +462,7 @@ mod tests {
         assert_eq!((logged("flood", true), logged("other", true), logged("flood", false)), (5_020, 20, 1_000));
         let gaps: Vec<_> = batch.gaps.iter().map(|it| (it.at_ms, it.notable, it.calls)).collect();
         assert_eq!(gaps, [(AT - 1_000, false, 3), (AT - 1_000, true, 55)]);
-        waiting.add([], Duration::from_secs(3_600));
+        waiting.add(&[], Duration::from_secs(3_600));
         assert!(waiting.of_each.is_empty(), "what is not refused any more takes no memory");
     }
 
@@ -483,7 +490,7 @@ mod tests {
                 *used = at.max(*used);
                 Record::Call(CallRecord { started_at_ms: at, outcome, tokens, latency_us, ..refused(caller, model) })
             });
-            waiting.add(records.collect::<Vec<_>>(), Duration::ZERO);
+            waiting.add(&records.collect::<Vec<_>>(), Duration::ZERO);
         }
         let batch = store::rollup::Batch::from_bytes(&waiting.pack().unwrap()).unwrap();
         let deltas = batch.deltas.iter().map(|it| {
