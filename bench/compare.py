@@ -139,8 +139,6 @@ def fixed_rates(stage, args):
     full = statistics.median(
         closed_loop(stage.targets["sluice"], 16, args.seconds)["calls/s"] for _ in range(args.rounds)
     )
-    # For a minute the limiter holds those calls, and lets more of them go at each new one than come.
-    time.sleep(61)
     parts, core = [], max(os.sched_getaffinity(0))
     with stage.apart(core) as provider:
         for share in (1 / 4, 1 / 2):
