@@ -7,7 +7,6 @@ one run mean anything. CPU is that of a gateway's whole process tree. Nothing is
 
 import argparse
 import json
-import math
 import os
 import pathlib
 import platform
@@ -41,16 +40,16 @@ def ask(port, key, **more):
 
 
 def measured(pid, run):
-    """What `run` came to, with the CPU that the process `pid` and its children spent meanwhile; `None` for nobody's."""
-    before = cpu_s(pid) if pid else math.nan
+    """What `run` came to, with the CPU that the process `pid` and its children spent meanwhile."""
+    before = cpu_s(pid)
     result = run()
     # A generator may make calls that it does not count; they cost as much.
     made = max(result.get("made", result["calls"]), 1)
     figures = {"calls/s": result["calls"] / result["seconds"], "p50 us": result["p50_us"], "p99 us": result["p99_us"]}
     if "first_p50_us" in result:
         figures |= {"first byte p50 us": result["first_p50_us"], "first byte p99 us": result["first_p99_us"]}
-    figures["cpu us/call"] = ((cpu_s(pid) if pid else math.nan) - before) / made * 1e6
-    return figures | {"memory MiB": resident_mib(pid) if pid else math.nan, "failed": result["failed"]}
+    figures["cpu us/call"] = (cpu_s(pid) - before) / made * 1e6
+    return figures | {"memory MiB": resident_mib(pid), "failed": result["failed"]}
 
 
 def closed_loop(target, connections, seconds, streamed=False, act=""):
@@ -110,9 +109,7 @@ def table(title, rows, verdict):
     lines = [f"| {title} | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
     for target, row in rows.items():
         cells = [
-            "—" if math.isnan(row[name])
-            else f"{row[name]:,.{2 if 'chunk' in name else 1 if name.startswith(('cpu', 'mem')) else 0}f}"
-            for name in names
+            f"{row[name]:,.{2 if 'chunk' in name else 1 if name.startswith(('cpu', 'mem')) else 0}f}" for name in names
         ]
         lines.append(f"| {target} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", verdict])
@@ -133,14 +130,14 @@ def full_speed(title, connections, streamed=False):
 
 def fixed_rates(stage, args):
     """Shares of what Sluice answers in a closed loop. At times of their own calls cost everybody more than in bunches, so that
-    half of the calls is more than half of the work. One thread is generator and provider and has a core to itself, as clients and
-    providers have machines of their own: left alone, the system puts it on the core of the thread that it wakes, where
-    each waits for the other while the next core has nothing to do."""
+    half of the calls is more than half of the work. One thread is generator and provider, and no thread that answers calls
+    shares its core, as clients and providers have machines of their own: left alone, the system puts it on the core of the
+    thread that it wakes, where each waits for the other while the next core has nothing to do."""
     full = statistics.median(
         closed_loop(stage.targets["sluice"], 16, args.seconds)["calls/s"] for _ in range(args.rounds)
     )
-    parts, core = [], max(os.sched_getaffinity(0))
-    with stage.apart(core) as provider:
+    parts = []
+    with stage.apart() as (provider, core):
         for share in (1 / 4, 1 / 2):
             rate = round(full * share, -2)
             seen = gathered(stage, args, lambda it: open_loop(it, rate, args.seconds, core=core, provide=provider))
@@ -151,9 +148,10 @@ def fixed_rates(stage, args):
             added = {
                 name: f"{statistics.median(it):.0f} µs ({it[0]:.0f} to {it[-1]:.0f})" for name, it in of_each_round.items()
             }
+            place = "On cores of their own" if core is not None else "On the same cores as the generator, for there are no more"
             parts.append(table(
                 f"{rate:,.0f} calls/s, {share:.3g} of {full:,.0f}", {name: medians(of) for name, of in seen.items()},
-                f"Of what Sluice answered at 16 connections just before. p99 of a round over that of its direct calls: "
+                f"Of what Sluice answered at 16 connections just before. {place}; p99 of a round over that of its direct calls: "
                 f"{added['sluice']}, nginx's {added['nginx']}.",
             ))
     return "\n\n".join(parts)

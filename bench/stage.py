@@ -55,8 +55,14 @@ def tree(root):
 
 def threads(pid, prefix):
     """The threads of a process whose names begin so."""
-    folders = pathlib.Path(f"/proc/{pid}/task").iterdir()
-    found = [int(it.name) for it in folders if (it / "comm").read_text().startswith(prefix)]
+    found = []
+    for folder in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        try:
+            name = (folder / "comm").read_text()
+        except OSError:
+            continue  # Ended in the meantime.
+        if name.startswith(prefix):
+            found.append(int(folder.name))
     assert found, f"process {pid} has no thread whose name begins with {prefix}"
     return found
 
@@ -147,30 +153,33 @@ class Stage:
         return gateway, process.pid, key
 
     @contextlib.contextmanager
-    def apart(self, core):
-        """Leaves `core` to a generator, which is also to be the provider behind the gateways, at the address that this yields.
-        What answers calls has the other cores, and so has the provider that is called directly: whatever holds up one of
-        the cores for a while holds up all targets alike. What else a gateway does may use any core."""
+    def apart(self):
+        """For a generator that is also the provider behind the gateways: the address that it is to provide at, and the core
+        that no thread shares with it which answers calls. What else a gateway does may use any core. The provider that is
+        called directly answers from where the gateways do: whatever stops one of the cores for a while stops all targets
+        alike. Without a core for each of these threads there is none for the generator: `None`."""
         cores, (_, nginx, _), (_, sluice, _) = os.sched_getaffinity(0), self.targets["nginx"], self.targets["sluice"]
+        core = max(cores) if len(cores) > self.threads else None
         stand_in = self.processes.pop(0)
         stand_in.terminate()
         stand_in.wait()
         elsewhere = free_port()
         other = self.start(self.stand_in(elsewhere), elsewhere)
-        self.targets["direct"] = (elsewhere, other.pid, "")
         answering = [*tree(nginx), *threads(sluice, "gateway-"), *threads(other.pid, "")]
-        for one in answering:
-            os.sched_setaffinity(one, cores - {core} or cores)
         try:
-            yield f"127.0.0.1:{self.provider}"
+            self.targets["direct"] = (elsewhere, other.pid, "")
+            for one in answering:
+                os.sched_setaffinity(one, cores - {core})
+            yield f"127.0.0.1:{self.provider}", core
         finally:
+            for one in answering:
+                with contextlib.suppress(ProcessLookupError):
+                    os.sched_setaffinity(one, cores)
             other.terminate()
             other.wait()
             self.processes.remove(other)
             self.targets["direct"] = (self.provider, self.start(self.stand_in(self.provider), self.provider).pid, "")
             self.processes.insert(0, self.processes.pop())
-            for one in [*tree(nginx), *threads(sluice, "gateway-")]:
-                os.sched_setaffinity(one, cores)
 
     def stop(self):
         for process in reversed(self.processes):

@@ -116,8 +116,8 @@ impl Flush {
         // Charges whose commit was not answered: handed in again as they were, until it is known.
         let mut doubtful: Option<UsageFlush> = None;
         let mut attempt: Option<Attempt> = None;
-        let mut before = Instant::now();
-        for part in 0_u64.. {
+        let (mut flushed, mut tick) = (Instant::now(), 0_u64);
+        loop {
             let last = loop {
                 tokio::select! {
                     _ = ticks.tick() => break false,
@@ -133,19 +133,22 @@ impl Flush {
             self.records.take(&mut taken);
             self.metrics.count(&taken);
             refusals(&taken, &self.seconds);
-            waiting.add(&taken, before.elapsed());
+            waiting.add(&taken);
             taken.clear();
             taken.shrink_to(ROOM);
-            before = Instant::now();
-            if !last && !part.is_multiple_of(PARTS.into()) {
+            // By time, not by count: parts that come late must not add up.
+            let time = flushed.elapsed();
+            if !last && time + EVERY / (2 * PARTS) < EVERY {
                 continue;
             }
-            let tick = part / u64::from(PARTS);
+            flushed += time;
+            waiting.pass(time);
+            tick += 1;
             if last || tick.is_multiple_of(SLOW) {
                 waiting.peaks(peaks(&self.ledger, now_ms));
                 self.seconds.sweep(now_ms);
             }
-            // A few thousand bytes into the page cache; the thread is the flush's own.
+            // A few thousand bytes into the page cache; the thread is this task's own.
             let usage = self.gather(now_ms, last);
             trouble.lost(waiting.lost() + self.records.lost());
             // Of the last sign of life that is kept, not of the last answer: a write that took long was old when it ended.

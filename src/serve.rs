@@ -104,17 +104,17 @@ struct Stop {
     flush: CancellationToken,
     console: CancellationToken,
     tasks: TaskTracker,
-    apart: Apart,
+    for_flush: Apart,
+    for_fold: Apart,
 }
 
-/// A runtime of one thread for the flush and for adding up, which pages that take long must not make late. One thread,
-/// since each statement is a step of another thread's: of several, one wakes the next to look for work that is not there.
+/// A runtime of one thread for one task, which neither pages that take long nor another task make late. One thread, since
+/// each statement is a step of another thread's: of several, one wakes the next to look for work that is not there.
 struct Apart(Option<Runtime>);
 
 impl Apart {
-    fn begin() -> io::Result<Self> {
-        let runtime =
-            runtime::Builder::new_multi_thread().worker_threads(1).thread_name("flush").enable_all().build()?;
+    fn begin(name: &str) -> io::Result<Self> {
+        let runtime = runtime::Builder::new_multi_thread().worker_threads(1).thread_name(name).enable_all().build()?;
         Ok(Self(Some(runtime)))
     }
 
@@ -166,9 +166,9 @@ impl Running {
         self.stop.flush.cancel();
         self.stop.tasks.close();
         self.stop.tasks.wait().await;
-        // Before the thread that drives the connections which the flush has opened.
+        // Connections that were opened on a thread of its own are driven by it: it ends after them.
         self.control.store().close().await;
-        drop(self.stop.apart);
+        drop((self.stop.for_flush, self.stop.for_fold));
     }
 }
 
@@ -204,7 +204,8 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
         flush: CancellationToken::new(),
         console: CancellationToken::new(),
         tasks: TaskTracker::new(),
-        apart: Apart::begin()?,
+        for_flush: Apart::begin("flush")?,
+        for_fold: Apart::begin("fold")?,
     };
     let freshness = Arc::new(Freshness::new(control.now_ms()));
     let metrics = Arc::<Metrics>::default();
@@ -224,10 +225,10 @@ pub async fn start(settings: Settings) -> Outcome<Running> {
     // Before the first call: from here on a crash is told from a clean stop, and a stop is a clean one.
     let signals = Signals::listen()?;
     flush.begin().await?;
-    stop.apart.spawn(&stop.tasks, flush.run(stop.flush.clone()));
+    stop.for_flush.spawn(&stop.tasks, flush.run(stop.flush.clone()));
     let (store, cells) = (control.store().for_tasks(), Arc::clone(&ledger));
     let fold = Fold { store, ledger: cells, kept, freshness: Arc::clone(&freshness) };
-    stop.apart.spawn(&stop.tasks, fold.run(stop.flush.clone()));
+    stop.for_fold.spawn(&stop.tasks, fold.run(stop.flush.clone()));
     stop.tasks.spawn(sync.run(rows.revision, rows.next_change_ms, stop.console.clone()));
     stop.tasks.spawn(housekeeping(control.clone(), Arc::clone(&ledger), settings.clone(), stop.console.clone()));
 

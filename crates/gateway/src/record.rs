@@ -217,13 +217,14 @@ impl Records {
     /// Moves everything kept so far to the end of `into`, oldest first within each core.
     pub fn take(&self, into: &mut Vec<Record>) {
         for buffer in &self.buffers {
-            let mut buffer = buffer.lock();
-            if into.is_empty() {
-                // The room of either is kept, and nothing is copied.
-                std::mem::swap(&mut *buffer, into);
-            } else {
-                into.append(&mut buffer);
+            let length = buffer.lock().len();
+            if length == 0 {
+                continue;
             }
+            // The first changes places with `into`, and nothing is copied; no room is made or copied into under the lock.
+            let mut full = if into.is_empty() { std::mem::take(into) } else { Vec::with_capacity(length) };
+            std::mem::swap(&mut *buffer.lock(), &mut full);
+            if into.is_empty() { *into = full } else { into.append(&mut full) }
         }
     }
 

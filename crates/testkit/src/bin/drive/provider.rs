@@ -1,5 +1,5 @@
-//! A provider on the generator's own thread, for measurements of what lies between the two: with one thread on either
-//! side of a gateway, the machine's scheduler has nothing to choose on two cores.
+//! A provider on the generator's own thread, for measurements of what lies between the two: two cores are enough for one
+//! thread on either side of a gateway's.
 
 use std::{
     io::{self, Read, Write},
