@@ -495,10 +495,10 @@ mod tests {
         for (records, alike) in [(700, 1), (1, 1), (0, 1), (2_000, 7), (100, 1)] {
             let records = (0..records).map(|_| {
                 n += 1;
-                // Neighbours have little in common, or all but the minute; earlier calls come after later ones.
+                // Neighbours have little in common, or all but minute and lane; earlier calls come after later ones.
                 let turn = n as usize / alike;
                 let (caller, model) = (&callers[turn * 7 % 3], &models[turn / 3 % 2]);
-                let lane = if turn.is_multiple_of(4) { Lane::Batch } else { Lane::Limited };
+                let lane = if n.is_multiple_of(4) { Lane::Batch } else { Lane::Limited };
                 let at = AT + i64::from(n) * 31_013 % 180_000;
                 let failed = n.is_multiple_of(5);
                 let outcome = if failed { refused(caller, model).outcome } else { Outcome::Ok };
