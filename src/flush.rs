@@ -3,6 +3,7 @@
 
 mod fold;
 mod kept;
+mod logged;
 mod outbox;
 mod waiting;
 
@@ -24,7 +25,7 @@ pub use fold::Fold;
 use fold::fold;
 pub use kept::Kept;
 pub use outbox::Outbox;
-use waiting::{Waiting, signed};
+use waiting::Waiting;
 
 use crate::{
     freshness::Freshness,
@@ -129,7 +130,6 @@ impl Flush {
                     }
                 }
             };
-            let now_ms = WallClock::now_ms(&SystemWallClock);
             self.records.take(&mut taken);
             self.metrics.count(&taken);
             refusals(&taken, &self.seconds);
@@ -141,6 +141,7 @@ impl Flush {
             if !last && time + EVERY / (2 * PARTS) < EVERY {
                 continue;
             }
+            let now_ms = WallClock::now_ms(&SystemWallClock);
             flushed += time;
             waiting.pass(time);
             tick += 1;
@@ -339,6 +340,13 @@ fn peaks(ledger: &Ledger, now_ms: i64) -> Vec<Peak> {
         tokens: signed(cell.take_peak_tokens()),
     });
     peaks.filter(|it| it.tokens > 0).collect()
+}
+
+/// Far above any real count, and far enough below 2^63 that sums over years stay within it.
+const LARGEST: i64 = 1_000_000_000_000;
+
+fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(LARGEST).min(LARGEST)
 }
 
 #[cfg(test)]

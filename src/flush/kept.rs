@@ -6,7 +6,7 @@ use limiter::{CellKey, Learned, Ledger};
 use parking_lot::Mutex;
 use store::Store;
 
-use super::waiting::signed;
+use super::signed;
 
 /// What the store has: each model's factor in millionths, and its output.
 #[derive(Debug, Default)]

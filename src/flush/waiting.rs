@@ -6,48 +6,30 @@ use std::{
     time::Duration,
 };
 
-use domain::{BrokenLimit, Cause, Explanation, KeyId, ModelCode};
-use gateway::{CallRecord, Lane as CallLane, Outcome, Record, Refused, StoppedRecord};
+use domain::Cause;
+use gateway::{CallRecord, Lane as CallLane, Outcome, Record, StoppedRecord};
 use store::{
-    call_log::CallRow,
     refusal::Gap,
     rollup::{Batch, CallDelta, Figures, Histogram, Lane, Peak, SeriesKey},
 };
+
+use super::{logged::Logged, signed};
 
 const MINUTE_MS: i64 = 60_000;
 
 const HOUR_MS: i64 = 3_600_000;
 
-/// Of calls without refusal or failure the log takes a thousand at once and then twenty a second: at most 1.7 million a
-/// day, however many there are.
-const ORDINARY: Room = Room::new(1_000.0, 20.0);
-
-/// Of refused and failed calls, which people look for.
-const NOTABLE: Room = Room::new(5_000.0, 200.0);
-
-/// Of these, the ones of each key and model that find room in any case, so that a flood hides nobody else's.
-const OF_EACH: Room = Room::new(20.0, 0.2);
-
-/// Log rows that wait for one packet.
-const LOGGED_WAITING: usize = 20_000;
-
 /// Pairs of series and minute that wait while neither database nor spool takes them: about 50 MB.
 const PAIRS_WAITING: usize = 64_000;
 
 /// What waits to be written.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Waiting {
     /// By series and minute.
     counted: BTreeMap<(SeriesKey, i64), Counted>,
-    calls: Vec<CallRow>,
-    /// Calls without room in the log by account, minute, workspace, and whether they were refused or failed.
-    gaps: BTreeMap<(String, i64, String, bool), i64>,
+    log: Logged,
     keys_used: BTreeMap<String, i64>,
     peaks: Vec<Peak>,
-    ordinary: Room,
-    notable: Room,
-    /// Of keys and models that were refused or failed lately.
-    of_each: HashMap<(KeyId, Arc<ModelCode>), Room>,
     lost: u64,
 }
 
@@ -58,48 +40,6 @@ struct Counted {
     figures: Figures,
     latency: Histogram,
     ttft: Histogram,
-}
-
-/// How many calls the log still takes: all of them while few end, a sample of many.
-#[derive(Clone, Copy, Debug)]
-struct Room {
-    left: f64,
-    most: f64,
-    a_second: f64,
-}
-
-impl Room {
-    const fn new(most: f64, a_second: f64) -> Self {
-        Self { left: most, most, a_second }
-    }
-
-    fn pass(&mut self, time: Duration) {
-        self.left = (self.left + self.a_second * time.as_secs_f64()).min(self.most);
-    }
-
-    fn take(&mut self) -> bool {
-        let some = self.left >= 1.0;
-        if some {
-            self.left -= 1.0;
-        }
-        some
-    }
-}
-
-impl Default for Waiting {
-    fn default() -> Self {
-        Self {
-            counted: BTreeMap::new(),
-            calls: Vec::new(),
-            gaps: BTreeMap::new(),
-            keys_used: BTreeMap::new(),
-            peaks: Vec::new(),
-            ordinary: ORDINARY,
-            notable: NOTABLE,
-            of_each: HashMap::new(),
-            lost: 0,
-        }
-    }
 }
 
 /// Calls of one key on one model that began in the same minute: what they have in common is looked up once.
@@ -144,12 +84,7 @@ impl Counted {
 impl Waiting {
     /// Lets time pass: the log has room for more calls again.
     pub fn pass(&mut self, time: Duration) {
-        self.ordinary.pass(time);
-        self.notable.pass(time);
-        self.of_each.retain(|_, it| {
-            it.pass(time);
-            it.left < it.most
-        });
+        self.log.pass(time);
     }
 
     /// Adds records of calls that ended.
@@ -178,7 +113,7 @@ impl Waiting {
         let others = known.len();
         let alike = known.entry((caller, model, lane, minute_of(first.started_at_ms))).or_insert_with(|| {
             let (last_at_ms, unlogged) = (first.started_at_ms, [0; 2]);
-            let has_place = self.has_place(others, || of(first, lane));
+            let has_place = self.has_place(others, || series_of(first, lane));
             Alike { first, lane, counted: has_place.then(|| Counted::none(last_at_ms)), last_at_ms, unlogged }
         });
         for record in same {
@@ -189,9 +124,7 @@ impl Waiting {
             };
             counted.count(call);
             alike.last_at_ms = alike.last_at_ms.max(call.started_at_ms);
-            if self.calls.len() < LOGGED_WAITING && self.has_room(call) {
-                self.calls.push(row(call, lane));
-            } else {
+            if !self.log.keep(call, lane) {
                 alike.unlogged[usize::from(call.outcome.failed())] += 1;
             }
         }
@@ -201,21 +134,13 @@ impl Waiting {
         let Alike { first, lane, counted, last_at_ms, unlogged } = alike;
         let Some(counted) = counted else { return };
         self.used(first.caller.key.as_str(), last_at_ms);
-        let key = of(first, lane);
+        let key = series_of(first, lane);
         let at_ms = key.1 * MINUTE_MS;
-        for (calls, failed) in unlogged.into_iter().zip([false, true]).filter(|it| it.0 > 0) {
-            let gap = (key.0.account.clone(), at_ms, key.0.workspace.clone(), failed);
-            *self.gaps.entry(gap).or_default() += calls;
+        for (calls, notable) in unlogged.into_iter().zip([false, true]).filter(|it| it.0 > 0) {
+            let (account, workspace) = (key.0.account.clone(), key.0.workspace.clone());
+            self.log.leave_out(Gap { account, at_ms, workspace, notable, calls });
         }
         self.counted.entry(key).and_modify(|it| it.add(&counted)).or_insert(counted);
-    }
-
-    fn has_room(&mut self, call: &CallRecord) -> bool {
-        if !call.outcome.failed() {
-            return self.ordinary.take();
-        }
-        let of = (call.caller.key.clone(), Arc::clone(&call.model));
-        self.of_each.entry(of).or_insert(OF_EACH).take() || self.notable.take()
     }
 
     fn add_stopped(&mut self, stopped: &StoppedRecord) {
@@ -266,10 +191,11 @@ impl Waiting {
 
     /// Takes everything, as what one packet holds; `None` if there is nothing.
     pub fn pack(&mut self) -> Option<Vec<u8>> {
+        let (calls, gaps) = self.log.take();
         let batch = Batch {
             deltas: std::mem::take(&mut self.counted).into_iter().map(delta).collect(),
-            calls: std::mem::take(&mut self.calls),
-            gaps: std::mem::take(&mut self.gaps).into_iter().map(gap).collect(),
+            calls,
+            gaps,
             keys_used: std::mem::take(&mut self.keys_used).into_iter().collect(),
             peaks: std::mem::take(&mut self.peaks),
             usage: None,
@@ -288,7 +214,7 @@ fn minute_of(at_ms: i64) -> i64 {
 }
 
 /// The series and the minute that a call is counted in.
-fn of(call: &CallRecord, lane: Lane) -> (SeriesKey, i64) {
+fn series_of(call: &CallRecord, lane: Lane) -> (SeriesKey, i64) {
     let series = SeriesKey {
         account: call.caller.account.as_str().to_owned(),
         lane,
@@ -337,132 +263,17 @@ fn figures(call: &CallRecord) -> Figures {
     it
 }
 
-fn row(call: &CallRecord, lane: Lane) -> CallRow {
-    let refused = match call.outcome {
-        Outcome::Refused(refused) => Some(refused),
-        _ => None,
-    };
-    let cause = refused.map(|it| it.cause).or(match call.outcome {
-        Outcome::Provider { cause, .. } => cause,
-        _ => None,
-    });
-    CallRow {
-        account_id: call.caller.account.as_str().to_owned(),
-        at_ms: call.started_at_ms,
-        id: call.request_id.to_string(),
-        workspace_id: call.caller.workspace.as_str().to_owned(),
-        key_id: call.caller.key.as_str().to_owned(),
-        model_code: call.model.as_str().to_owned(),
-        lane: lane.as_str().to_owned(),
-        outcome: word(&call.outcome).to_owned(),
-        status: i64::from(call.outcome.status()),
-        cause: cause.map(|it| it.as_str().to_owned()),
-        scope: refused.map(|it| it.scope.as_str().to_owned()),
-        window_s: refused.map(|it| signed(it.window.seconds())),
-        explanation: refused.and_then(|it| serde_json::to_string(&explanation(call, it)).ok()),
-        tokens_prompt: signed(call.tokens.prompt),
-        tokens_output: signed(call.tokens.output),
-        tokens_total: signed(call.tokens.total),
-        estimated: call.tokens.estimated,
-        streamed: call.streamed,
-        latency_us: matches!(call.outcome, Outcome::Ok).then_some(signed(call.latency_us)),
-        ttft_us: call.ttft_us.map(signed),
-        upstream_id: None,
-        notable: call.outcome.failed(),
-        fell_back: call.fell_back,
-        retries: i64::from(call.client_retries),
-    }
-}
-
-/// Every limit that the call would have broken, the named one first.
-fn explanation(call: &CallRecord, refused: Refused) -> Explanation {
-    let Refused { cause, scope, window, limit, used, needed, retry_after_us } = refused;
-    let mut limits = vec![BrokenLimit { cause, scope, window, limit, used, needed, retry_after_us }];
-    limits.extend(&call.also_broken);
-    Explanation { limits, retry_after_us }
-}
-
-fn gap(((account, at_ms, workspace, notable), calls): ((String, i64, String, bool), i64)) -> Gap {
-    Gap { account, at_ms, workspace, notable, calls }
-}
-
-/// The outcome in the call log's words.
-fn word(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Ok => "ok",
-        Outcome::Refused(_) => "refused",
-        Outcome::Undecided => "undecided",
-        Outcome::Provider { .. } => "provider",
-        Outcome::Unreachable => "unreachable",
-        Outcome::Broken => "broken",
-        Outcome::Timeout => "timeout",
-        Outcome::HangUp => "hang-up",
-    }
-}
-
-/// Far above any real count, and far enough below 2^63 that sums over years stay within it.
-const LARGEST: i64 = 1_000_000_000_000;
-
-pub(super) fn signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(LARGEST).min(LARGEST)
-}
-
 #[cfg(test)]
 mod tests {
     use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-    use domain::{AccountId, BrokenLimit, Cause, Explanation, KeyId, ModelCode, Scope, Window, WorkspaceId};
-    use gateway::{CallRecord, Caller, Lane, Outcome, Record, Refused, Tokens};
-    use uuid::Uuid;
+    use domain::{AccountId, KeyId, ModelCode, WorkspaceId};
+    use gateway::{CallRecord, Caller, Lane, Outcome, Record, Tokens};
 
-    use super::{Figures, HOUR_MS, PAIRS_WAITING, Peak, StoppedRecord, Waiting};
-
-    const AT: i64 = 1_795_305_661_000;
-
-    fn refused(caller: &Arc<Caller>, model: &Arc<ModelCode>) -> CallRecord {
-        let (cause, scope, window) = (Cause::Tokens, Scope::Workspace, Window::Minute);
-        let named = Refused { cause, scope, window, limit: 10, used: 9, needed: 2, retry_after_us: Some(7) };
-        CallRecord {
-            caller: Arc::clone(caller),
-            model: Arc::clone(model),
-            request_id: Uuid::nil(),
-            lane: Lane::Limited,
-            started_at_ms: AT,
-            outcome: Outcome::Refused(named),
-            also_broken: Vec::new(),
-            latency_us: 1,
-            ttft_us: None,
-            tokens: Tokens::default(),
-            streamed: false,
-            fell_back: true,
-            client_retries: 2,
-        }
-    }
-
-    fn caller(key: &str) -> Arc<Caller> {
-        let (account, workspace) = (AccountId::new("a"), WorkspaceId::new("w"));
-        Arc::new(Caller { account, workspace, key: KeyId::new(key) })
-    }
-
-    #[test]
-    fn a_refusal_is_kept_with_every_limit_it_broke() {
-        let also = BrokenLimit {
-            cause: Cause::Requests,
-            scope: Scope::Account,
-            window: Window::Second,
-            limit: 1,
-            used: 1,
-            needed: 1,
-            retry_after_us: Some(3),
-        };
-        let model = Arc::new(ModelCode::parse("qwen-plus").unwrap());
-        let call = CallRecord { also_broken: vec![also], ..refused(&caller("k"), &model) };
-        let row = super::row(&call, store::rollup::Lane::Limited);
-        let it: Explanation = serde_json::from_str(row.explanation.as_deref().unwrap()).unwrap();
-        assert_eq!((it.limits.len(), it.limits[1], it.retry_after_us), (2, also, Some(7)));
-        assert_eq!((it.limits[0].limit, it.limits[0].used, it.limits[0].needed), (10, 9, 2));
-        assert_eq!((row.fell_back, row.retries, row.notable), (true, 2, true));
-    }
+    use super::{
+        super::logged::tests::{AT, caller, refused},
+        Figures, HOUR_MS, PAIRS_WAITING, Peak, StoppedRecord, Waiting,
+    };
 
     #[test]
     fn a_flood_of_one_key_hides_no_refusal_of_another_and_what_has_no_room_is_counted() {
@@ -481,7 +292,7 @@ mod tests {
         let gaps: Vec<_> = batch.gaps.iter().map(|it| (it.at_ms, it.notable, it.calls)).collect();
         assert_eq!(gaps, [(AT - 1_000, false, 3), (AT - 1_000, true, 55)]);
         waiting.pass(Duration::from_secs(3_600));
-        assert!(waiting.of_each.is_empty(), "what is not refused any more takes no memory");
+        assert!(waiting.log.of_each.is_empty(), "what is not refused any more takes no memory");
     }
 
     #[test]

@@ -109,11 +109,14 @@ impl Store {
             let (Some((_, writer, first)), Some((.., last))) = (same.first(), same.last()) else { continue };
             // Whoever deletes it adds it up; another process that came at the same time waits here, and finds nothing.
             let seqs = all!(tx, (i64,), TAKE_PENDING, writer, first, last)?;
-            taken.extend(seqs.into_iter().map(|(seq,)| (writer.as_str(), seq)));
+            taken.extend(seqs.into_iter().map(|(seq,)| (writer.clone(), seq)));
         }
         let mut all = Batch::default();
-        let mine: Vec<bool> = waiting.iter().map(|(_, writer, seq)| taken.contains(&(writer.as_str(), *seq))).collect();
-        waiting.into_iter().zip(mine).filter(|it| it.1).for_each(|((batch, ..), _)| all.append(batch));
+        for (batch, writer, seq) in waiting {
+            if taken.contains(&(writer, seq)) {
+                all.append(batch);
+            }
+        }
         self.add(&mut tx, &mut parts, &all, now_ms).await?;
         tx.commit().await?;
         parts.keep_latest();
